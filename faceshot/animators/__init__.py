@@ -1,0 +1,49 @@
+"""The animator plug point. Each animator is one file (or folder) beside this one and implements `Animator`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from faceshot.types import Character, Drive, Rendered
+
+__all__ = ["Animator", "Window"]
+
+
+class Window(NamedTuple):
+    """How many drives an animator wants at once; the pipeline builds its edge from it.
+
+    Attributes:
+        size: drives in one call of `render`.
+        stride: new drives between two calls.
+        lookahead: drives of the future that the first emitted frame waits for.
+    """
+
+    size: int = 1
+    stride: int = 1
+    lookahead: int = 0
+
+
+class Animator(Protocol):
+    """Turns drives into pictures. Synchronous; owned by one thread; keeps state only between `reset` calls.
+
+    Attributes:
+        window: `Window()` for a per-frame animator.
+        needs_crop: whether `Drive.crop` must be filled.
+    """
+
+    window: Window
+    needs_crop: bool
+
+    def load(self, character: Character) -> None:
+        """Precompute everything that depends on the character only. Raises `FaceshotError` when it cannot be animated;
+        the character loaded before then stays loaded."""
+
+    def render(self, drives: Sequence[Drive]) -> list[Rendered]:
+        """One picture per new drive, of the size of the loaded character's picture (as the animator limited it)."""
+
+    def reset(self) -> None:
+        """Forget the past (a cut, another performer, tracking regained); the character stays loaded."""
+
+    def close(self) -> None:
+        """Free what `load` took. The animator is not used afterwards."""

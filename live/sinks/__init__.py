@@ -1,0 +1,1 @@
+"""Where rendered frames go. Each file implements `live.stages.Sink`."""
