@@ -1,8 +1,8 @@
 """Index sets of the 70 landmarks, mirror pairs, and the maps from other layouts. Data only.
 
-The 68 iBUG points in FaceShot's order (0-16 face boundary from image-left to image-right over the chin, 17-21
-image-left brow, 22-26 image-right brow, 27-30 nose bridge, 31-35 nose base, 36-41 image-left eye, 42-47 image-right eye, 48-59
-outer lips, 60-67 inner lips), then the pupils: 68 in the image-left eye, 69 in the image-right one.
+The 68 iBUG points in FaceShot's order: 0-16 face boundary (from image-left to image-right over the chin), 17-21
+image-left brow, 22-26 image-right brow, 27-30 nose bridge, 31-35 nose base, 36-41 image-left eye, 42-47 image-right
+eye, 48-59 outer lips, 60-67 inner lips; then the pupils: 68 in the image-left eye, 69 in the image-right one.
 """
 
 from __future__ import annotations
