@@ -1,0 +1,68 @@
+"""Fixtures that every test may ask for.
+
+What a machine may lack (the shared media folder, Chromium) is skipped with the reason; with
+`FACESHOT_REQUIRE=browser,media` in the environment its absence is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import virtual_time
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+def missing(what: str, reason: str) -> None:
+    """Skip the test, or fail it when `FACESHOT_REQUIRE` lists `what` ("media" or "browser")."""
+    if what in os.environ.get("FACESHOT_REQUIRE", "").replace(" ", "").split(","):
+        pytest.fail(f"FACESHOT_REQUIRE={what}, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def _shared(folder: str) -> Path:
+    path = SHARED / folder
+    if not path.is_dir():
+        missing("media", f"../shared/{folder} is not there")
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_media() -> Path:
+    """Folder with `characters/*.jpg` and `driving/*.mp4`: real faces."""
+    return _shared("media")
+
+
+@pytest.fixture(scope="session")
+def shared_golden() -> Path:
+    """Folder with results of the published code."""
+    return _shared("golden")
+
+
+@pytest.fixture(scope="session")
+def shared_models() -> Path:
+    """Folder with `face_landmarker.task`."""
+    return _shared("models")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium or Chrome for playwright's `executable_path`."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    missing("browser", "no chromium, chromium-browser or google-chrome on PATH")
+    raise AssertionError  # unreachable: `missing` always raises
+
+
+@pytest.fixture
+def virtual() -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """`virtual(main())` runs a coroutine to its end on a loop whose time jumps (`tests.virtual_time`)."""
+    return virtual_time.run
