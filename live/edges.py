@@ -1,11 +1,12 @@
 """The only queues of the program. An edge stands where two clocks meet; everything else is a function call.
 
 `Latest`    newest wins: live video. A slow reader loses frames, never time.
-`Lossless`  blocks its producer: recording and offline work.
+`Lossless`  bounded FIFO: waits for room (offline work) or, in a live show, drops and counts when a disk stalls.
 `Window`    gathers `size` items and hands them on every `stride`: chunked animators.
 `Fanout`    one producer, many readers, each with an edge of its own: a slow one loses its own frames only.
 
-All live on the event loop's thread; threads hand over through `live.workers`.
+All live on the event loop's thread; threads hand over through `live.workers`. For each edge, at any moment,
+`put == taken + sum(dropped) + depth`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class Packet(Generic[T]):
     """The envelope of everything that moves through `live`; algorithms see only `value`.
 
     Attributes:
-        seq: frame number of the source, from 0; gaps are dropped frames.
+        seq: frame number of the source, from 0; gaps are dropped frames. Pictures on the fan-out are numbered anew,
+            because idle life has no source frame.
         t_capture_ns: when the frame became available to the program; no later stage restamps it.
         value: the payload.
         epoch: grows at a reset or a character switch; work of an older epoch is discarded.
@@ -50,7 +52,11 @@ class Packet(Generic[T]):
 
 @dataclass(slots=True)
 class EdgeStats:
-    """Counters of one edge. `dropped` is by reason: "newer" (overwritten), "stale" (too old when read), "epoch"."""
+    """Counters of one edge. `dropped` is by reason:
+
+    "newer" (overwritten by a newer one), "stale" (too old when read), "full" (a live `Lossless` had no room),
+    "epoch" (begun before a reset), "lead-in" (only filled the first window).
+    """
 
     put: int = 0
     taken: int = 0
@@ -62,22 +68,38 @@ class EdgeStats:
 
 
 class Edge(Protocol[T]):
-    """What every edge can do. Cancelling `put` or `get` is safe: no packet is lost or doubled."""
+    """What every edge can do. Cancelling `put`, `room` or `get` is safe: no packet is lost or doubled."""
 
     stats: EdgeStats
+
+    def put_nowait(self, packet: Packet[T]) -> None:
+        """Hand over a packet at once. Ignored once closed."""
 
     async def put(self, packet: Packet[T]) -> None:
         """Hand over a packet; only `Lossless` ever waits."""
 
+    async def room(self) -> None:
+        """Wait until `put` would not wait."""
+
     async def get(self) -> Packet[T]:
         """Wait for the next packet. Raises `Closed` once closed and empty."""
+
+    def clear(self, reason: str) -> None:
+        """Drop what waits, counted under `reason`."""
 
     def close(self) -> None:
         """No more packets will come; readers drain what is left, then get `Closed`."""
 
+    def __aiter__(self) -> AsyncIterator[Packet[T]]:
+        """Packets until closed and empty."""
+
     @property
     def depth(self) -> int:
         """Packets waiting now."""
+
+    @property
+    def age_ms(self) -> float:
+        """Age of the oldest waiting packet since its capture; 0 when empty."""
 
 
 class Latest(Generic[T]):
@@ -102,20 +124,21 @@ class Latest(Generic[T]):
 
     @property
     def age_ms(self) -> float:
-        """Age of the waiting packet since its capture; 0 when empty."""
         return 0.0 if self._item is None else ms(self._clock.now_ns() - self._item.t_capture_ns)
 
     def put_nowait(self, packet: Packet[T]) -> None:
         if self._closed:
             return
-        if self._item is not None:
-            self.stats.drop("newer")
+        self.clear("newer")
         self._item = packet
         self.stats.put += 1
         self._ready.set()
 
     async def put(self, packet: Packet[T]) -> None:
         self.put_nowait(packet)
+
+    async def room(self) -> None:
+        return
 
     async def get(self) -> Packet[T]:
         while True:
@@ -125,12 +148,16 @@ class Latest(Generic[T]):
                 self._ready.clear()
                 await self._ready.wait()
             if self._max_age_ms is not None and self.age_ms > self._max_age_ms:
-                self._item = None
-                self.stats.drop("stale")
+                self.clear("stale")
                 continue
             packet, self._item = self._item, None
             self.stats.taken += 1
             return packet
+
+    def clear(self, reason: str) -> None:
+        if self._item is not None:
+            self._item = None
+            self.stats.drop(reason)
 
     def close(self) -> None:
         self._closed = True
@@ -141,17 +168,24 @@ class Latest(Generic[T]):
 
 
 class Lossless(Generic[T]):
-    """A bounded FIFO whose producer waits when `capacity` packets are inside. For recording and offline work only."""
+    """A bounded FIFO.
 
-    def __init__(self, name: str, clock: Clock, capacity: int = 4) -> None:
+    Args:
+        capacity: packets inside at most.
+        drop_when_full: False: `put` waits for room, so a producer goes at its reader's pace (offline work).
+            True: `put` never waits; a packet that finds no room is counted as "full". For recordings of a live show,
+            where a stalled disk may cost the recording some frames but must not stop the show.
+    """
+
+    def __init__(self, name: str, clock: Clock, capacity: int = 4, drop_when_full: bool = False) -> None:
         self.name = name
         self.stats = EdgeStats()
         self._clock = clock
         self._capacity = capacity
+        self._drop_when_full = drop_when_full
         self._items: deque[Packet[T]] = deque()
         self._ready = asyncio.Event()
         self._room = asyncio.Event()
-        self._room.set()
         self._closed = False
 
     @property
@@ -162,15 +196,24 @@ class Lossless(Generic[T]):
     def age_ms(self) -> float:
         return ms(self._clock.now_ns() - self._items[0].t_capture_ns) if self._items else 0.0
 
-    async def put(self, packet: Packet[T]) -> None:
-        while len(self._items) >= self._capacity and not self._closed:
-            self._room.clear()
-            await self._room.wait()
+    def put_nowait(self, packet: Packet[T]) -> None:
         if self._closed:
             return
-        self._items.append(packet)
         self.stats.put += 1
+        if len(self._items) >= self._capacity:
+            self.stats.drop("full")
+            return
+        self._items.append(packet)
         self._ready.set()
+
+    async def put(self, packet: Packet[T]) -> None:
+        await self.room()
+        self.put_nowait(packet)
+
+    async def room(self) -> None:
+        while len(self._items) >= self._capacity and not self._closed and not self._drop_when_full:
+            self._room.clear()
+            await self._room.wait()
 
     async def get(self) -> Packet[T]:
         while not self._items:
@@ -183,6 +226,11 @@ class Lossless(Generic[T]):
         self._room.set()
         return packet
 
+    def clear(self, reason: str) -> None:
+        self.stats.drop(reason, len(self._items))
+        self._items.clear()
+        self._room.set()
+
     def close(self) -> None:
         self._closed = True
         self._ready.set()
@@ -193,9 +241,10 @@ class Lossless(Generic[T]):
 
 
 class Window(Generic[T]):
-    """Gathers `size` consecutive packets and hands them on every `stride` new ones. `put` never waits.
+    """Gathers the newest `size` packets and hands them on every `stride` new ones. `put` never waits.
 
-    When the reader is late the oldest waiting packets are dropped ("newer"), so a window is always the newest one.
+    A late reader gets the newest window; the packets that were new for nobody are counted as "newer". The first
+    window needs `size` packets although it brings pictures for its last `stride` only: the rest is "lead-in".
     """
 
     def __init__(self, name: str, clock: Clock, size: int, stride: int) -> None:
@@ -204,10 +253,10 @@ class Window(Generic[T]):
         self.name = name
         self.stats = EdgeStats()
         self._clock = clock
-        self._size = size
         self._stride = stride
         self._items: deque[Packet[T]] = deque(maxlen=size)
         self._fresh = 0
+        self._reason = "lead-in"
         self._ready = asyncio.Event()
         self._closed = False
 
@@ -217,44 +266,65 @@ class Window(Generic[T]):
 
     @property
     def age_ms(self) -> float:
-        """Age of the oldest unread packet since its capture; 0 when all were read."""
-        return ms(self._clock.now_ns() - self._items[-self._fresh].t_capture_ns) if self._fresh else 0.0
+        fresh = min(self._fresh, len(self._items))
+        return ms(self._clock.now_ns() - self._items[-fresh].t_capture_ns) if fresh else 0.0
 
     def put_nowait(self, packet: Packet[T]) -> None:
         if self._closed:
             return
-        if self._fresh >= self._stride and len(self._items) == self._size:
-            self.stats.drop("newer")
         self._items.append(packet)
-        self._fresh = min(self._fresh + 1, self._size)
+        self._fresh += 1
         self.stats.put += 1
         self._ready.set()
 
     async def put(self, packet: Packet[T]) -> None:
         self.put_nowait(packet)
 
+    async def room(self) -> None:
+        return
+
     async def get_window(self) -> list[Packet[T]]:
-        """The newest `size` packets, once `stride` of them are new. Raises `Closed` once closed."""
-        while len(self._items) < self._size or self._fresh < self._stride:
+        """The newest `size` packets, once `stride` of them are new. Raises `Closed` once closed and fewer are left."""
+        while len(self._items) < (self._items.maxlen or 1) or self._fresh < self._stride:
             if self._closed:
                 raise Closed(self.name)
             self._ready.clear()
             await self._ready.wait()
-        self.stats.taken += min(self._fresh, self._stride)
-        self._fresh = 0
+        self.stats.taken += self._stride
+        self.stats.drop(self._reason, self._fresh - self._stride)
+        self._fresh, self._reason = 0, "newer"
         return list(self._items)
+
+    async def get(self) -> Packet[T]:
+        """The last packet of the next window."""
+        return (await self.get_window())[-1]
+
+    def clear(self, reason: str) -> None:
+        self.stats.drop(reason, self._fresh)
+        self._items.clear()
+        self._fresh, self._reason = 0, "lead-in"
 
     def close(self) -> None:
         self._closed = True
         self._ready.set()
 
+    def __aiter__(self) -> AsyncIterator[Packet[T]]:
+        return _drain(self)
+
 
 class Fanout(Generic[T]):
-    """One producer, many readers: every subscriber has an edge of its own."""
+    """One producer, many readers: every subscriber has an edge of its own.
+
+    Attributes:
+        newest: the packet put last, None before the first.
+    """
 
     def __init__(self) -> None:
         self._edges: list[Edge[T]] = []
         self.newest: Packet[T] | None = None
+
+    def __len__(self) -> int:
+        return len(self._edges)
 
     def subscribe(self, edge: Edge[T]) -> None:
         """From now on `edge` gets every packet. A late `Latest` subscriber starts with the newest one."""
@@ -263,17 +333,29 @@ class Fanout(Generic[T]):
             edge.put_nowait(self.newest)
 
     def unsubscribe(self, edge: Edge[T]) -> None:
+        """Close `edge` and forget it. Safe to call twice."""
         if edge in self._edges:
             self._edges.remove(edge)
         edge.close()
 
-    async def put(self, packet: Packet[T]) -> None:
-        """Hand the packet to every edge; waits only for `Lossless` ones."""
+    def put_nowait(self, packet: Packet[T]) -> None:
+        """Hand the packet to every edge at once."""
         self.newest = packet
         for edge in tuple(self._edges):
-            await edge.put(packet)
+            edge.put_nowait(packet)
+
+    async def room(self) -> None:
+        """Wait until every edge has room; only `Lossless` ones of offline work ever make it wait."""
+        for edge in tuple(self._edges):
+            await edge.room()
+
+    async def put(self, packet: Packet[T]) -> None:
+        """Wait for room, then hand the packet to every edge."""
+        await self.room()
+        self.put_nowait(packet)
 
     def close(self) -> None:
+        """Tell every reader that no more will come."""
         for edge in tuple(self._edges):
             edge.close()
 
