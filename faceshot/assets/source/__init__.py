@@ -1,0 +1,1 @@
+"""The drawings behind the bundled characters (not in the wheel)."""
