@@ -1,0 +1,268 @@
+"""The warp animator: one picture, deformed in real time on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from faceshot.animators import Window
+from faceshot.animators.warp.eyes import Eye, make_eye
+from faceshot.animators.warp.frame import FaceFrame, as_float32, face_frame, safe_points
+from faceshot.animators.warp.grid import Grid, invert
+from faceshot.animators.warp.head import HeadField, elastic_membership, membership
+from faceshot.animators.warp.lips import LipLine, lip_line
+from faceshot.animators.warp.matte import bleed, cut_out
+from faceshot.animators.warp.mouth import Mouth, luminance_of
+from faceshot.animators.warp.operator import Operator, build_operator, face_grid
+from faceshot.errors import ShapeError
+from faceshot.topology import ARKIT_INDEX
+from faceshot.types import Character, Drive, Float32, Rendered, UInt8
+
+__all__ = ["WarpAnimator"]
+
+_STILL_PX = 0.02  # motion that nobody sees
+_JAW_SLIDES = as_float32(np.array([0, 0, 0, 0.1, 0.3, 0.6, 0.85, 1, 1, 1, 0.85, 0.6, 0.3, 0.1, 0, 0, 0]))
+_NOSE_FOLLOWS = np.float32(0.3)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Puppet:
+    """Everything that depends on the character only."""
+
+    rest: Float32
+    visible: NDArray[np.bool_]
+    frame: FaceFrame
+    texture: UInt8  # (H, W, 4), what is warped
+    plate: UInt8 | None  # (H, W, 4), what is behind it
+    identity: Float32  # (H, W, 2)
+    operator: Operator
+    head: HeadField
+    eyes: tuple[Eye | None, Eye | None]
+    lips: LipLine | None
+    mouth: Mouth | None
+    jaw_open: int
+
+
+class WarpAnimator:
+    """Implements `faceshot.animators.Animator`. A drive's picture depends on that drive alone."""
+
+    window = Window()
+    needs_crop = False
+
+    def __init__(self) -> None:
+        self._puppet: _Puppet | None = None
+
+    def load(self, character: Character) -> None:
+        """Precomputes for a character; about half a second at 512 pixels.
+
+        Raises:
+            ShapeError: the picture is smaller than 16 pixels.
+        """
+        self._puppet = _prepare(character)
+
+    def render(self, drives: Sequence[Drive]) -> list[Rendered]:
+        if self._puppet is None:
+            raise ShapeError("The warp animator has no character yet.", "Call load(character) before render().")
+        return [Rendered(_render(self._puppet, drive)) for drive in drives]
+
+    def reset(self) -> None:
+        """Nothing to forget: every picture depends on its own drive only."""
+
+    def close(self) -> None:
+        self._puppet = None
+
+
+def _prepare(character: Character) -> _Puppet:
+    width, height = character.size_wh
+    if min(width, height) < 16:
+        raise ShapeError(
+            f"The picture of {character.name!r} is {width} x {height} pixels; at least 16 x 16 are needed."
+        )
+    points, frame = safe_points(character), face_frame(character)
+    visible, rgba = character.visible, character.rgba
+    lips = lip_line(points, visible, frame)
+    grid = face_grid(frame, None if lips is None else lips.width)
+    operator = build_operator(points, visible, frame, grid, lips)
+
+    has_alpha = bool((rgba[..., 3] < 250).mean() > 0.01)
+    cutout = None if has_alpha else cut_out(rgba, points, frame)
+    pitch = int(np.clip(round(frame.width / 12), np.ceil(max(width, height) / 96), np.ceil(max(width, height) / 40)))
+    coarse = Grid.covering(0, 0, width, height, max(pitch, 1))
+    if has_alpha or cutout is not None:
+        alpha = rgba[..., 3] if cutout is None else cutout.figure[..., 3]
+        member = membership(frame, coarse, whole=_is_head_only(alpha, frame))
+        trunk = _trunk(frame, coarse, height)
+    else:
+        member = elastic_membership(frame, coarse, (width, height))
+        trunk = _trunk(frame, coarse, height) * member
+    nose = points[30] if visible[30] else None
+    head = HeadField(frame, coarse, member, trunk, nose)
+    texture = bleed(rgba) if cutout is None else cutout.figure
+    eyes = (
+        make_eye(texture, frame, points, visible, 36, (17, 22), character.kind),
+        make_eye(texture, frame, points, visible, 42, (22, 27), character.kind),
+    )
+    mouth = None if lips is None else Mouth(lips, character.kind, luminance_of(texture, points))
+    xs, ys = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return _Puppet(
+        rest=as_float32(points),
+        visible=visible.copy(),
+        frame=frame,
+        texture=np.ascontiguousarray(texture),
+        plate=None if cutout is None else np.ascontiguousarray(cutout.plate),
+        identity=np.stack([xs, ys], axis=-1),
+        operator=operator,
+        head=head,
+        eyes=eyes,
+        lips=lips,
+        mouth=mouth,
+        jaw_open=ARKIT_INDEX["jawOpen"],
+    )
+
+
+def _is_head_only(alpha: UInt8, frame: FaceFrame) -> bool:
+    """Whether hardly anything of the figure is below the chin."""
+    rows, columns = alpha.shape
+    ys, xs = np.mgrid[0:rows:4, 0:columns:4]
+    seen = alpha[::4, ::4] > 128
+    below = frame.local(np.stack([xs, ys], -1).astype(np.float64))[..., 1] > frame.chin + 0.3 * frame.height
+    return bool((seen & below).sum() < 0.03 * max(seen.sum(), 1))
+
+
+def _trunk(frame: FaceFrame, grid: Grid, height: int) -> Float32:
+    """How far breathing lifts each node, as a share of the trunk's height times that height in pixels."""
+    nodes = grid.nodes()
+    shoulder = float((frame.centre + frame.chin * 1.3 * frame.axis_y)[1])
+    tall = max(height - shoulder, 0.35 * frame.height)
+    rise = np.clip((height - nodes[..., 1]) / tall, 0, 1)
+    return as_float32(rise * tall)
+
+
+def _expression(puppet: _Puppet, drive: Drive) -> Float32:
+    """Landmark displacements, finite, bounded and free of crossed lips."""
+    delta = np.nan_to_num(drive.expression_xy - puppet.rest, nan=0.0, posinf=0.0, neginf=0.0)
+    limit = np.float32(0.45 * puppet.frame.height)
+    length = np.linalg.norm(delta, axis=1, keepdims=True)
+    delta *= limit * np.tanh(length / limit) / np.maximum(length, 1e-6)
+    delta[~puppet.visible] = 0
+    delta[:17] *= _JAW_SLIDES[:, None]
+    delta[27:36] *= _NOSE_FOLLOWS
+    if puppet.lips is not None:
+        down = as_float32(puppet.lips.axis_y)
+        for above, below in ((61, 67), (62, 66), (63, 65)):
+            gap = float((puppet.rest[below] - puppet.rest[above]) @ down) if puppet.lips.is_open else 0.0
+            closer = float((delta[above] - delta[below]) @ down) - max(gap, 0.0)
+            if closer > 0:
+                delta[above] -= 0.5 * closer * down
+                delta[below] += 0.5 * closer * down
+    return delta
+
+
+def _box_of(
+    puppet: _Puppet, points: NDArray[np.floating], forward: list[tuple[Grid, Float32]], margin: float
+) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom in pixels of where resting points go, clipped to the picture; None if outside."""
+    moved = []
+    resting = as_float32(points).reshape(1, -1, 2)
+    face, sheets = forward[0], forward[1:]
+    for grid, field in sheets:
+        shown = resting + grid.sample(field, resting, cv2.BORDER_CONSTANT)
+        moved.append(shown + face[0].sample(face[1], shown))
+    everything = np.concatenate(moved, axis=1)[0]
+    height, width = puppet.identity.shape[:2]
+    left, top = np.floor(everything.min(0) - margin).astype(int)
+    right, bottom = np.ceil(everything.max(0) + margin).astype(int) + 1
+    left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    return (left, top, right, bottom) if right - left > 2 and bottom - top > 2 else None
+
+
+def _map_of(
+    puppet: _Puppet, box: tuple[int, int, int, int], head_back: Float32, sheet_back: Float32
+) -> tuple[Float32, tuple[slice, slice]]:
+    """(h, w, 2) resting point of each pixel of a box, through head and sheet, and the box as slices."""
+    pitch = puppet.operator.grid.pitch
+    grid = Grid.covering(box[0] - pitch, box[1] - pitch, box[2] + pitch, box[3] + pitch, pitch)
+    nodes = grid.nodes()
+    still = nodes + puppet.head.grid.sample(head_back, nodes)
+    rest = still + puppet.operator.grid.sample(sheet_back, still, cv2.BORDER_CONSTANT)
+    pixels = grid.upsample(rest - nodes)
+    window = (slice(box[1], box[3]), slice(box[0], box[2]))
+    inner = pixels[box[1] - grid.y0 : box[3] - grid.y0, box[0] - grid.x0 : box[2] - grid.x0]
+    return inner + puppet.identity[window], window
+
+
+def _render(puppet: _Puppet, drive: Drive) -> UInt8:
+    height, width = puppet.identity.shape[:2]
+    delta = _expression(puppet, drive)
+    stretch = 0.0
+    if puppet.lips is None:
+        stretch = float(np.clip(np.nan_to_num(drive.blendshapes[puppet.jaw_open]), 0, 1))
+    operator, head = puppet.operator, puppet.head
+    head_forward = head.forward(drive.head, drive.breath, stretch)
+    head_back = head.inverse(head_forward)
+    moving = bool(np.abs(delta[operator.controls]).max(initial=0) > _STILL_PX)
+    upper_forward = operator.field(operator.upper, delta)
+    upper_back = invert(operator.grid, upper_forward) if moving else np.zeros_like(upper_forward)
+
+    where = head.grid.upsample(head_back)[:height, :width] + puppet.identity
+    forward = [(head.grid, head_forward), (operator.grid, upper_forward)]
+    if moving:
+        grid = operator.grid
+        corners = grid.nodes()[[0, 0, -1, -1, grid.rows // 2, grid.rows // 2], [0, -1, 0, -1, 0, -1]]
+        box = _box_of(puppet, corners, forward, grid.pitch + 0.1 * puppet.frame.width)
+        if box is not None:
+            at, window = _map_of(puppet, box, head_back, upper_back)
+            where[window] = at
+    fixed, fraction = cv2.convertMaps(where, None, cv2.CV_16SC2)
+    out = cv2.remap(puppet.texture, fixed, fraction, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+    _draw_eyes(puppet, drive, out, where, forward)
+    if puppet.mouth is not None and puppet.lips is not None and moving:
+        _draw_mouth(puppet, puppet.mouth, delta, out, where, forward, head_back)
+    if puppet.plate is not None:
+        clear = cv2.bitwise_not(out[..., 3])
+        behind = cv2.multiply(puppet.plate, cv2.merge([clear] * 4), scale=1 / 255)
+        out = cv2.add(out, behind)
+    return np.asarray(out)
+
+
+def _draw_eyes(puppet: _Puppet, drive: Drive, out: UInt8, where: Float32, forward: list[tuple[Grid, Float32]]) -> None:
+    for eye, lid, gaze in zip(puppet.eyes, drive.lids, drive.gaze, strict=True):
+        opening = float(np.clip(np.nan_to_num(lid, nan=1.0), 0.0, 1.6))
+        if eye is None or eye.is_still(opening, gaze):
+            continue
+        box = _box_of(puppet, eye.box(), forward, 2.0)
+        if box is not None:
+            window = (slice(box[1], box[3]), slice(box[0], box[2]))
+            eye.draw(out[window], puppet.texture, where[window], opening, gaze)
+
+
+def _draw_mouth(
+    puppet: _Puppet,
+    mouth: Mouth,
+    delta: Float32,
+    out: UInt8,
+    where: Float32,
+    forward: list[tuple[Grid, Float32]],
+    head_back: Float32,
+) -> None:
+    operator = puppet.operator
+    lower_forward = operator.field(operator.lower, delta)
+    if float(np.abs(lower_forward - forward[1][1]).max()) < 0.1:
+        return  # the lips move together: the upper sheet already shows all
+    lower_back = invert(operator.grid, lower_forward)
+    margin = 3.0 + 0.02 * puppet.frame.width
+    box = _box_of(puppet, mouth.box(), [*forward, (operator.grid, lower_forward)], margin)
+    if box is None:
+        return
+    at_lower, window = _map_of(puppet, box, head_back, lower_back)
+    rows, columns = at_lower.shape[:2]
+    ramp_x = np.minimum(np.arange(columns), np.arange(columns)[::-1])
+    ramp_y = np.minimum(np.arange(rows), np.arange(rows)[::-1])
+    feather = as_float32(np.clip(np.minimum.outer(ramp_y, ramp_x) / margin, 0, 1))
+    raised = -float((delta[61:64] @ as_float32(mouth.lips.axis_y)).mean())
+    mouth.draw(out[window], puppet.texture, where[window], at_lower, feather, max(raised, 0.0))

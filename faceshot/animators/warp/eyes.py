@@ -1,0 +1,326 @@
+"""Eyes as parts: a lid that slides over the eyeball column by column, and an eyeball that the lids clip (spec: warp, section 7).
+
+Everything happens in the resting picture's coordinates: the field of head and face has already said which resting
+point a pixel shows; the lid map, monotone in every column and in closed form, then says what is seen there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+
+from faceshot.animators.warp.frame import F64, FaceFrame
+from faceshot.animators.warp.grid import sample
+from faceshot.animators.warp.skin import fill_with_skin
+from faceshot.types import CharacterKind, Float32, UInt8
+
+__all__ = ["Eye", "EyeStyle", "make_eye"]
+
+_COLUMNS = 128
+_REACH = 0.75  # half-width of the treated strip in eye widths
+
+
+@dataclass(frozen=True, slots=True)
+class EyeStyle:
+    """How an eye closes. Lengths in eye heights.
+
+    Attributes:
+        share: part of the way that the upper lid goes; the lower lid goes the rest.
+        pad_up, pad_down: how far the opening reaches beyond the landmarks.
+        strip: lashes above the lid that move with it unchanged.
+        skin: the lid is bare skin rather than stretched surroundings.
+        squash: the eye is a dot or a drawing: it is squeezed to a bowed line instead of being covered.
+        line: thickness of a dark line drawn where closed lids meet.
+    """
+
+    share: float = 0.88
+    pad_up: float = 0.03
+    pad_down: float = 0.18
+    strip: float = 0.2
+    skin: bool = True
+    squash: bool = False
+    line: float = 0.0
+
+
+_STYLES: dict[CharacterKind, EyeStyle] = {
+    "human": EyeStyle(),
+    "anime": EyeStyle(strip=0.22, pad_down=0.10, line=0.05),
+    "animal": EyeStyle(share=0.78, pad_up=0.10, pad_down=0.10, strip=0.05, line=0.09),
+    "emoji": EyeStyle(pad_up=0.08, pad_down=0.08, strip=0.0, line=0.12),
+    "toy": EyeStyle(pad_up=0.08, pad_down=0.08, strip=0.0, line=0.10),
+}
+
+
+class Eye:
+    """One eye of a character.
+
+    Args:
+        corners: (2, 2) image-left and image-right corner.
+        upper, lower: (2, 2) lid points, in order of the corners.
+    """
+
+    def __init__(
+        self, rgba: UInt8, frame: FaceFrame, corners: F64, upper: F64, lower: F64, brow: F64 | None, kind: CharacterKind
+    ) -> None:
+        chord = corners[1] - corners[0]
+        self.width = 1.04 * float(np.linalg.norm(chord))
+        self._axis_x = (chord / np.linalg.norm(chord)).astype(np.float32)
+        self._axis_y = np.array([-self._axis_x[1], self._axis_x[0]], np.float32)
+        self._middle = corners.mean(0).astype(np.float32)
+        s = np.linspace(-_REACH, _REACH, _COLUMNS) * self.width
+        up, low = self._curve(upper, s), self._curve(lower, s)
+        low = np.maximum(low, up)
+        height = float((low - up).max())
+        style = _STYLES[kind]
+        if kind in ("emoji", "toy", "animal"):
+            style = _for_drawing(rgba, self, up, low, s, style)
+        elif height < 0.25 * self.width:  # narrow or half-closed at rest: padding would take its lashes away
+            style = EyeStyle(pad_up=0.02, pad_down=0.06, strip=0.12, skin=height > 0.12 * self.width)
+        self.style = style
+        half = np.clip(np.abs(s) / (0.5 * self.width), 0, 1)
+        bump = np.sqrt(np.maximum(1 - half**2, 0))
+        self._upper = (up - style.pad_up * height * bump).astype(np.float32)
+        self._lower = (low + style.pad_down * height * bump).astype(np.float32)
+        self.height = max(float((self._lower - self._upper).max()), 1e-3)
+        reach = max(height, 0.35 * self.width)
+        above = 1.6 * reach
+        if brow is not None:
+            distance = float(self._upper[_COLUMNS // 2] - ((brow - self._middle) @ self._axis_y).mean())
+            above = min(above, 0.75 * distance)
+        strip = style.strip * height
+        self._above = max(above, 0.35 * height, strip + 0.12 * height, 2.0)
+        self._below = 0.8 * max(height, 0.3 * self.width)
+        self._strip = strip
+        self._plate, self._line_rgb = self._lid_skin(rgba, kind)
+        self._columns = s
+
+    def _curve(self, lid: F64, s: F64) -> F64:
+        """Lid height below the chord over the columns; 0 at and beyond the corners."""
+        offset = lid - self._middle
+        across, down = offset @ self._axis_x, offset @ self._axis_y
+        order = np.argsort(across)
+        across, down = across[order], down[order]
+        half = self.width / 2
+        across = np.clip(across, -0.9 * half, 0.9 * half)
+        if across[1] - across[0] < 0.15 * self.width:
+            across = across.mean() + np.array([-0.1, 0.1]) * self.width
+        knots = np.array([-half, across[0], across.mean(), across[1], half])
+        heights = np.array([0.0, down[0], 1.15 * down.mean(), down[1], 0.0])
+        return np.where(np.abs(s) < half, PchipInterpolator(knots, heights)(np.clip(s, -half, half)), 0.0)
+
+    def _local(self, points_xy: Float32) -> tuple[Float32, Float32]:
+        dx, dy = points_xy[..., 0] - self._middle[0], points_xy[..., 1] - self._middle[1]
+        return dx * self._axis_x[0] + dy * self._axis_x[1], dx * self._axis_y[0] + dy * self._axis_y[1]
+
+    def _picture(self, s: Float32, t: Float32) -> Float32:
+        x = self._middle[0] + s * self._axis_x[0] + t * self._axis_y[0]
+        y = self._middle[1] + s * self._axis_x[1] + t * self._axis_y[1]
+        return np.stack([x, y], axis=-1)
+
+    def box(self) -> Float32:
+        """(n, 2) points around all that the lids may change, in the resting picture."""
+        s = np.array([-0.6, 0.0, 0.6], np.float32) * self.width
+        top, bottom = self._upper.min() - self._above - 0.3 * self.height, self._lower.max() + self._below
+        return np.concatenate([self._picture(s, np.full(3, t, np.float32)) for t in (top, (top + bottom) / 2, bottom)])
+
+    def _lid_skin(self, rgba: UInt8, kind: CharacterKind) -> tuple[UInt8, Float32]:
+        """The whole picture with this eye's opening filled by skin, and the colour of its lash line."""
+        rows, columns = rgba.shape[:2]
+        rgb = np.ascontiguousarray(rgba[..., :3])
+        box = self.box()
+        pad = 0.5 * self.width
+        x0, y0 = np.clip(np.floor(box.min(0) - pad).astype(int), 0, [columns - 2, rows - 2])
+        x1, y1 = np.clip(np.ceil(box.max(0) + pad).astype(int), [x0 + 2, y0 + 2], [columns, rows])
+        ys, xs = np.mgrid[y0:y1, x0:x1].astype(np.float32)
+        s, t = self._local(np.stack([xs, ys], -1))
+        u, low = np.interp(s, self._columns_of(), self._upper), np.interp(s, self._columns_of(), self._lower)
+        side = np.abs(s) < 0.5 * self.width + 0.12 * self.height
+        grow_up, grow_down = (0.42, 0.22) if self.style.skin else (0.15, 0.12)
+        hole = side & (t > u - grow_up * self.height - self._strip * 0.5) & (t < low + grow_down * self.height)
+        near = (np.abs(s) < 0.75 * self.width) & (t > u - 1.0 * self.height) & (t < low + 0.7 * self.height)
+        patch = rgb[y0:y1, x0:x1]
+        seen = rgba[y0:y1, x0:x1, 3] > 200
+        filled = fill_with_skin(patch, hole, near & ~hole & seen, grain=kind in ("human", "animal"))
+        plate = rgb.copy()
+        plate[y0:y1, x0:x1] = filled
+        rim = (np.abs(s) < 0.5 * self.width) & (t > u - 0.15 * self.height) & (t < low + 0.1 * self.height)
+        colours = patch[rim]
+        if len(colours) == 0:
+            return plate, np.zeros(3, np.float32)
+        luminance = colours @ np.array([0.3, 0.59, 0.11])
+        return plate, np.median(colours[luminance <= np.percentile(luminance, 20)], axis=0).astype(np.float32)
+
+    def _columns_of(self) -> Float32:
+        return (np.linspace(-_REACH, _REACH, _COLUMNS) * self.width).astype(np.float32)
+
+    def curves(self, opening: float) -> tuple[Float32, Float32]:
+        """Upper and lower lid over the columns for an opening of 0 (shut) to 1.6; equal when shut."""
+        span = self._lower - self._upper
+        if opening >= 1:
+            return self._upper - np.float32(0.5 * (opening - 1)) * span, self._lower + np.float32(
+                0.06 * (opening - 1)
+            ) * span
+        closing = np.float32(1 - opening)
+        share = np.float32(self.style.share)
+        upper, lower = self._upper + share * closing * span, self._lower - (1 - share) * closing * span
+        if self.style.squash:
+            # The line it ends as keeps a thickness and bows, as closed drawn eyes do.
+            bow = np.float32(0.22 * closing * closing) * span
+            thick = np.float32(0.5 * min(0.16, 1.0)) * span * closing
+            return upper - thick - bow + np.float32(
+                0.11
+            ) * self.height * closing * closing, lower + thick - bow + np.float32(
+                0.11
+            ) * self.height * closing * closing
+        return upper, lower
+
+    def lid_map(self, s: Float32, t: Float32, opening: float) -> tuple[Float32, Float32, Float32, Float32]:
+        """For local points: where the lids' pixels come from (t), distances below upper and above lower lid, upper rest."""
+        upper_now, lower_now = self.curves(opening)
+        table = np.stack([upper_now, lower_now, self._upper, self._lower], axis=-1)[None]
+        column = (s * np.float32((_COLUMNS - 1) / (2 * _REACH * self.width)) + np.float32((_COLUMNS - 1) / 2)).astype(
+            np.float32
+        )
+        at = np.stack([column, np.zeros_like(column)], axis=-1)
+        looked = sample(table, at)
+        un, ln, u, low = (looked[..., k] for k in range(4))
+        top = u - np.float32(self._above)
+        strip = np.float32(self._strip)
+        stretch = (u - strip - top) / np.maximum(un - strip - top, np.float32(0.05 * self._above))
+        above = np.where(t < un - strip, top + (t - top) * stretch, t - un + u)
+        above = np.where(t < top, t, above)
+        bottom = low + np.float32(self._below)
+        below = bottom - (bottom - t) * (bottom - low) / np.maximum(bottom - ln, np.float32(0.05 * self._below))
+        below = np.where(t > bottom, t, below)
+        # Where the lids meet, each keeps its own half.
+        source = np.where(t < (un + ln) / 2, above, below)
+        return source, t - un, ln - t, u
+
+    def is_still(self, opening: float, gaze: Float32) -> bool:
+        return abs(opening - 1) < 1e-3 and bool(np.abs(gaze).max() < 1e-3)
+
+    def draw(self, out: UInt8, texture: UInt8, at: Float32, opening: float, gaze: Float32) -> None:
+        """Paints the eye over `out` (h, w, 4), in place.
+
+        Args:
+            texture: (H, W, 4) the character's picture.
+            at: (h, w, 2) resting picture point that each pixel shows.
+            opening: 0 to 1.6.
+            gaze: (2,) shift in eye widths.
+        """
+        s, t = self._local(at)
+        source, below_upper, above_lower, upper_rest = self.lid_map(s, t, opening)
+        lids = _look(texture, self._picture(s, source))
+        closing = np.float32(np.clip(1 - opening, 0, 1))
+        if closing > 0 and (self.style.skin or self.style.squash):
+            plate = _look(self._plate, at)
+            amount = _smooth(closing, 0.05, 0.45)
+            edge = np.float32(max(0.5 * self._strip, 1.0))
+            bare = amount * np.clip((-below_upper - np.float32(self._strip)) / edge + np.float32(0.5), 0, 1)
+            if self.style.squash:
+                bare = np.full_like(bare, amount)
+            lids = lids + bare[..., None] * (plate - lids)
+        inside = np.clip(np.minimum(below_upper, above_lower) + np.float32(0.5), 0, 1) * (np.abs(s) < 0.5 * self.width)
+        ball = self._ball(texture, s, t, below_upper, above_lower, upper_rest, opening, gaze)
+        shown = lids + inside[..., None].astype(np.float32) * (ball - lids)
+        if self.style.line > 0 and closing > 0 and not self.style.squash:
+            thick = np.float32(max(0.5 * self.style.line * self.height, 0.7))
+            middle = np.abs(below_upper - above_lower) * np.float32(0.5)
+            taper = np.clip((np.float32(0.5 * self.width) - np.abs(s)) / np.float32(0.12 * self.width), 0, 1)
+            ink = np.clip(thick * taper - middle + np.float32(0.5), 0, 1) * _smooth(closing, 0.75, 0.98) * (taper > 0)
+            shown = shown + ink[..., None] * (self._line_rgb - shown)
+        out[..., :3] = np.clip(shown + np.float32(0.5), 0, 255).astype(np.uint8)
+
+    def _ball(
+        self,
+        texture: UInt8,
+        s: Float32,
+        t: Float32,
+        below_upper: Float32,
+        above_lower: Float32,
+        upper_rest: Float32,
+        opening: float,
+        gaze: Float32,
+    ) -> Float32:
+        span = np.float32(self.height)
+        if opening > 1 or self.style.squash:
+            # Scaled to the new opening, so that there is no hole to fill.
+            now = np.maximum(below_upper + above_lower, np.float32(1e-3))
+            rest = sample(np.stack([self._lower - self._upper], -1)[None], self._column(s))
+            t = upper_rest + below_upper * rest.reshape(now.shape) / now
+        reach = np.clip(1 - (s * np.float32(2 / self.width)) ** 2, 0, 1)
+        gaze_x, gaze_y = np.clip(np.nan_to_num(gaze), [-0.16, -0.06], [0.16, 0.06]).astype(np.float32) * np.float32(
+            self.width
+        )
+        if gaze_x or gaze_y:
+            s = s - gaze_x * reach
+            t = t - gaze_y * reach
+        ball = _look(texture, self._picture(s, t))
+        shade = np.float32(0.28) * _smooth(np.float32(np.clip(1 - opening, 0, 1)), 0.0, 0.3)
+        if shade > 0 and not self.style.squash:
+            ball = ball * (1 - shade * np.clip(1 - below_upper / (np.float32(0.30) * span), 0, 1))[..., None]
+        return ball
+
+    def _column(self, s: Float32) -> Float32:
+        column = s * np.float32((_COLUMNS - 1) / (2 * _REACH * self.width)) + np.float32((_COLUMNS - 1) / 2)
+        return np.stack([column, np.zeros_like(column)], axis=-1).astype(np.float32)
+
+
+def _look(image: UInt8, at: Float32) -> Float32:
+    """(h, w, 3) float32 colours of a picture at its own coordinates."""
+    return sample(image, np.ascontiguousarray(at, np.float32))[..., :3].astype(np.float32)
+
+
+def _smooth(value: np.floating, low: float, high: float) -> np.float32:
+    x = float(np.clip((value - low) / (high - low), 0, 1))
+    return np.float32(x * x * (3 - 2 * x))
+
+
+def _for_drawing(rgba: UInt8, eye: Eye, up: F64, low: F64, s: F64, style: EyeStyle) -> EyeStyle:
+    """Plain dots (nearly all of the opening is much darker than the skin) are squeezed, eyes with a white get lids."""
+    inner = np.abs(s) < 0.4 * eye.width
+    grid_s, share = np.meshgrid(s[inner], np.linspace(0.15, 0.85, 9))
+    grid_t = np.interp(grid_s, s, up) * (1 - share) + np.interp(grid_s, s, low) * share
+    inside = _look(rgba, eye._picture(grid_s.astype(np.float32), grid_t.astype(np.float32))) @ np.array(
+        [0.3, 0.59, 0.11]
+    )
+    height = float((low - up).max())
+    around = _look(
+        rgba,
+        eye._picture(
+            grid_s[:1].astype(np.float32), np.interp(grid_s[:1], s, low).astype(np.float32) + np.float32(0.6 * height)
+        ),
+    )
+    skin = float((around @ np.array([0.3, 0.59, 0.11])).mean())
+    is_dot = float((inside < 0.6 * skin).mean()) > 0.8 and height < 2.2 * eye.width
+    if is_dot:
+        return EyeStyle(share=0.5, pad_up=0.12, pad_down=0.12, strip=0.0, squash=True)
+    return style
+
+
+def make_eye(
+    rgba: UInt8,
+    frame: FaceFrame,
+    points: F64,
+    visible: NDArray[np.bool_],
+    first: int,
+    brow: tuple[int, int],
+    kind: CharacterKind,
+) -> Eye | None:
+    """The eye whose landmarks are first ... first + 5; None if the character lacks it or it cannot be told open."""
+    if not visible[first : first + 6].all():
+        return None
+    p = points[first : first + 6]
+    width = float(np.linalg.norm(p[3] - p[0]))
+    opening = float(np.linalg.norm(p[4:6].mean(0) - p[1:3].mean(0)))
+    if (
+        width < max(3.0, 0.02 * frame.width)
+        or opening < max(1.0, 0.03 * width)
+        or (p[3] - p[0]) @ frame.axis_x < 0.2 * width
+    ):
+        return None
+    seen_brow = points[brow[0] : brow[1]] if visible[brow[0] : brow[1]].all() else None
+    return Eye(rgba, frame, p[[0, 3]], p[[1, 2]], p[[5, 4]], seen_brow, kind)

@@ -1,0 +1,97 @@
+"""Coarse node grids that line up with pixels, and smooth invertible fields on them.
+
+Convention:
+    A grid of pitch p (whole pixels) at origin (x0, y0) has its node (i, j) at pixel x0 + (j + 1/2) p - 1/2, so
+    `cv2.resize` by p turns node values into pixel values of the block it covers without any offset.
+    Fields are displacements in pixels, (rows, columns, 2) float32, x then y.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from faceshot.types import Float32
+
+__all__ = ["Grid", "invert", "sample"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """`columns` x `rows` nodes of `pitch` pixels; (x0, y0) is the block's first pixel, perhaps outside the picture."""
+
+    x0: int
+    y0: int
+    columns: int
+    rows: int
+    pitch: int
+
+    @classmethod
+    def covering(cls, left: float, top: float, right: float, bottom: float, pitch: int) -> Grid:
+        """The smallest grid over a box of pixels, with its origin at a multiple of the pitch."""
+        column, row = int(np.floor(left / pitch)), int(np.floor(top / pitch))
+        columns = max(int(np.ceil(right / pitch)) - column, 2)
+        rows = max(int(np.ceil(bottom / pitch)) - row, 2)
+        return cls(column * pitch, row * pitch, columns, rows, pitch)
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Size in pixels of the covered block."""
+        return self.columns * self.pitch, self.rows * self.pitch
+
+    def nodes(self) -> Float32:
+        """(rows, columns, 2) float32 pixel coordinates of the nodes."""
+        xs = self.x0 + (np.arange(self.columns, dtype=np.float32) + 0.5) * self.pitch - 0.5
+        ys = self.y0 + (np.arange(self.rows, dtype=np.float32) + 0.5) * self.pitch - 0.5
+        return np.stack(np.meshgrid(xs, ys), axis=-1).astype(np.float32)
+
+    def cells(self, points_xy: Float32) -> Float32:
+        """Pixel coordinates (..., 2) as (column, row) of this grid, fractional."""
+        offset = np.array([0.5 - self.x0, 0.5 - self.y0], np.float32)
+        return (points_xy + offset) * np.float32(1.0 / self.pitch) - np.float32(0.5)
+
+    def sample(self, field: Float32, points_xy: Float32, outside: int = cv2.BORDER_REPLICATE) -> Float32:
+        """A field of this grid, bilinear at pixel coordinates (h, w, 2)."""
+        return sample(field, self.cells(points_xy), outside)
+
+    def upsample(self, field: Float32) -> Float32:
+        """Node values (rows, columns, C) to pixel values of the whole block."""
+        return cv2.resize(field, self.size_wh, interpolation=cv2.INTER_LINEAR)  # type: ignore[no-any-return]
+
+
+def sample(image: Float32, at: Float32, outside: int = cv2.BORDER_REPLICATE) -> Float32:
+    """Bilinear values of an image at (h, w, 2) float32 coordinates of its own pixels."""
+    return cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=outside)  # type: ignore[no-any-return]
+
+
+def invert(grid: Grid, forward: Float32, steps: int = 4, reach: float = 3.0) -> Float32:
+    """Displacement v with (y + v) + u(y + v) = y, by Newton steps on the nodes (specs: fixed point diverges where the
+    field stretches more than twofold, which a jaw opening does).
+
+    Args:
+        forward: displacement u of source points, pixels.
+        reach: the largest step in cells.
+    """
+    u = forward * np.float32(1.0 / grid.pitch)
+    columns, rows = grid.columns, grid.rows
+    padded = cv2.copyMakeBorder(u, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    jacobian = np.empty((rows, columns, 4), np.float32)
+    jacobian[..., 0:2] = (padded[1:-1, 2:] - padded[1:-1, :-2]) * np.float32(0.5)  # d/dx of u_x, u_y
+    jacobian[..., 2:4] = (padded[2:, 1:-1] - padded[:-2, 1:-1]) * np.float32(0.5)  # d/dy of u_x, u_y
+    target = np.empty((rows, columns, 2), np.float32)
+    target[..., 0] = np.arange(columns, dtype=np.float32)
+    target[..., 1] = np.arange(rows, dtype=np.float32)[:, None]
+    x = target - u
+    for _ in range(steps):
+        residual = x + sample(u, x) - target
+        slope = sample(jacobian, x)
+        a, c, b, d = (slope[..., k] for k in range(4))
+        a, d = a + np.float32(1.0), d + np.float32(1.0)
+        determinant = np.maximum(a * d - b * c, np.float32(0.25))
+        rx, ry = residual[..., 0], residual[..., 1]
+        step = np.stack([d * rx - b * ry, a * ry - c * rx], axis=-1) / determinant[..., None]
+        np.clip(step, -reach, reach, out=step)
+        x -= step
+    return (x - target) * np.float32(grid.pitch)

@@ -1,0 +1,182 @@
+"""The linear operator from landmark motion to a dense field, with a slit along the lips (spec: warp, section 4).
+
+Solved once per character: of all fields the one that bends least while following the landmarks, rests at the eyes
+(lids are parts of their own, see `eyes`) and dies out around the face. Edges of the grid that cross the lip line are
+cut, so that the lips may part. Two sheets result: `upper` carries the upper lip's motion a way below the line and
+`lower` the lower lip's above it, both constant across: any decaying continuation would fold (section 4 there).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.sparse.linalg import splu
+
+from faceshot.animators.warp.frame import F64, FaceFrame
+from faceshot.animators.warp.grid import Grid
+from faceshot.animators.warp.lips import LipLine
+from faceshot.types import Float32
+
+__all__ = ["Operator", "build_operator", "face_grid"]
+
+_FOLLOW, _REST_EYES, _REST_OUTSIDE, _SLOPE = 200.0, 20.0, 10.0, 2e-3
+_UPPER_LIP = (49, 50, 51, 52, 53, 61, 62, 63)
+_LOWER_LIP = (55, 56, 57, 58, 59, 65, 66, 67)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operator:
+    """Displacement of the nodes = sheet @ displacement of the controls; exactly linear.
+
+    Attributes:
+        grid: where the nodes are.
+        controls: (n,) indices of the landmarks that move the field.
+        upper: (rows * columns, n) float32, the sheet that is right above the lip line.
+        lower: the same for below the line; equal to `upper` where there is no mouth.
+    """
+
+    grid: Grid
+    controls: NDArray[np.intp]
+    upper: Float32
+    lower: Float32
+
+    def field(self, sheet: Float32, delta_xy: Float32) -> Float32:
+        """(rows, columns, 2) displacement in pixels for landmark displacements (70, 2)."""
+        moved = np.ascontiguousarray(delta_xy[self.controls], np.float32)
+        return (sheet @ moved).reshape(self.grid.rows, self.grid.columns, 2)
+
+
+def face_grid(frame: FaceFrame, mouth_width: float | None) -> Grid:
+    """A grid over the face with about nine cells across the mouth."""
+    pitch = frame.width / 24 if mouth_width is None else min(frame.width / 22, mouth_width / 9)
+    pitch = max(round(pitch), int(np.ceil(frame.width / 50)), 1)
+    across = np.array([-1.05, 1.05]) * max(frame.width, 0.8 * frame.height)
+    down = np.array([-1.0, 1.45]) * frame.height
+    corners = np.array([frame.centre + s * frame.axis_x + t * frame.axis_y for s in across for t in down])
+    (left, top), (right, bottom) = corners.min(0), corners.max(0)
+    return Grid.covering(left, top, right, bottom, pitch)
+
+
+def build_operator(
+    points: F64, visible: NDArray[np.bool_], frame: FaceFrame, grid: Grid, lips: LipLine | None
+) -> Operator:
+    """Solves for both sheets.
+
+    Args:
+        points: (70, 2) resting landmarks.
+        lips: the slit; None for a character without a mouth.
+    """
+    nodes = grid.nodes().astype(np.float64)
+    flat = nodes.reshape(-1, 2)
+    count = len(flat)
+    side = np.zeros(count) if lips is None else lips.side(flat)
+    laplacian, gradient = _laplacian(grid, flat, side, lips)
+
+    controls = np.array(
+        [i for i in (*range(36), *range(48, 68)) if visible[i] and (lips is not None or i < 48)], np.intp
+    )
+    rows = [_row(grid, flat, side, points[i], _side_of(i)) for i in controls]
+    follow = sp.csr_matrix(np.array(rows)) if rows else sp.csr_matrix((0, count))
+    eye_rows = [_row(grid, flat, side, points[i], 0) for i in range(36, 48) if visible[i]]
+    local = frame.local(flat)
+    radius = (local[:, 0] / (0.95 * frame.width)) ** 2 + (local[:, 1] / (1.15 * frame.height)) ** 2
+    rest = sp.diags(np.where(radius > 1, _REST_OUTSIDE, 1e-6))
+    system = laplacian.T @ laplacian + _SLOPE * gradient.T @ gradient + _FOLLOW * follow.T @ follow + rest
+    if eye_rows:
+        eyes = sp.csr_matrix(np.array(eye_rows))
+        system = system + _REST_EYES * eyes.T @ eyes
+    if len(controls) == 0:
+        nothing = np.zeros((count, 0), np.float32)
+        return Operator(grid, controls, nothing, nothing)
+    weights = splu(system.tocsc()).solve(_FOLLOW * follow.T.toarray())
+    upper = lower = weights
+    if lips is not None:
+        upper = _extend(grid, weights, flat, lips, below=True)
+        lower = _extend(grid, weights, flat, lips, below=False)
+    window = _window(grid).reshape(-1, 1)
+    return Operator(grid, controls, (upper * window).astype(np.float32), (lower * window).astype(np.float32))
+
+
+def _side_of(landmark: int) -> int:
+    return -1 if landmark in _UPPER_LIP else 1 if landmark in _LOWER_LIP else 0
+
+
+def _laplacian(grid: Grid, flat: F64, side: F64, lips: LipLine | None) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    """Graph Laplacian and edge differences of the 4-neighbour grid without the edges that cross the lips."""
+    count = len(flat)
+    index = np.arange(count).reshape(grid.rows, grid.columns)
+    edges = np.concatenate(
+        [
+            np.stack([index[:, :-1].ravel(), index[:, 1:].ravel()], 1),
+            np.stack([index[:-1].ravel(), index[1:].ravel()], 1),
+        ]
+    )
+    if lips is not None:
+        middle = (flat[edges[:, 0]] + flat[edges[:, 1]]) / 2
+        crosses = (side[edges[:, 0]] * side[edges[:, 1]] < 0) & lips.within(middle)
+        edges = edges[~crosses]
+    number = np.arange(len(edges))
+    ones = np.ones(len(edges))
+    gradient = sp.csr_matrix(
+        (np.concatenate([ones, -ones]), (np.concatenate([number, number]), np.concatenate([edges[:, 1], edges[:, 0]]))),
+        shape=(len(edges), count),
+    )
+    return (gradient.T @ gradient).tocsr(), gradient
+
+
+def _row(grid: Grid, flat: F64, side: F64, point: F64, want: int) -> F64:
+    """Bilinear weights of a point over the nodes, only of nodes on its own side of the lips (want = -1 or 1)."""
+    row = np.zeros(len(flat))
+    at = grid.cells(point.astype(np.float32)).astype(np.float64)
+    at = np.clip(at, 0, [grid.columns - 1.001, grid.rows - 1.001])
+    column, line = np.floor(at).astype(int)
+    fx, fy = at - (column, line)
+    for dy, wy in ((0, 1 - fy), (1, fy)):
+        for dx, wx in ((0, 1 - fx), (1, fx)):
+            node = (line + dy) * grid.columns + column + dx
+            if want == 0 or side[node] * want >= 0:
+                row[node] += wx * wy
+    if row.sum() < 0.05:  # every neighbour is across the line: the nearest node of the own side
+        near = np.where(side * want > 0, ((flat - point) ** 2).sum(1), np.inf)
+        row[:] = 0
+        row[int(near.argmin())] = 1.0
+    return row / row.sum()
+
+
+def _extend(grid: Grid, weights: F64, flat: F64, lips: LipLine, *, below: bool) -> F64:
+    """Continues the field of one side of the lips constantly across to the other side, within the mouth's columns."""
+    sign = 1.0 if below else -1.0
+    depth = (0.6 if below else 1.2) * lips.width
+    across, beyond = lips.across(flat), sign * lips.below(flat)
+    inside = lips.within(flat) & (beyond > -1.6 * grid.pitch) & (beyond < depth)
+    source = lips.point(across[inside], -sign * 1.6 * grid.pitch)
+    cells = grid.cells(source.astype(np.float32)).reshape(1, -1, 2)
+    image = weights.reshape(grid.rows, grid.columns, -1).astype(np.float32)
+    channels = [
+        cv2.remap(
+            np.ascontiguousarray(image[..., k : k + 4]), cells, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        for k in range(0, image.shape[2], 4)
+    ]
+    carried = np.concatenate([c.reshape(len(source), -1) for c in channels], axis=1)
+    # From the line on fully carried; back to the field itself in the last quarter.
+    amount = np.clip(1 + beyond[inside] / (1.6 * grid.pitch), 0, 1) * np.clip(
+        (depth - beyond[inside]) / (0.25 * depth), 0, 1
+    )
+    result = weights.copy()
+    result[inside] += amount[:, None] * (carried - weights[inside])
+    return result
+
+
+def _window(grid: Grid) -> F64:
+    """1 inside, 0 at the border of the grid, so that the field ends smoothly."""
+
+    def ramp(n: int) -> F64:
+        edge = np.clip(np.minimum(np.arange(n), np.arange(n)[::-1]) / 4.0, 0, 1)
+        return edge * edge * (3 - 2 * edge)
+
+    return np.outer(ramp(grid.rows), ramp(grid.columns))
