@@ -1,0 +1,246 @@
+"""Everything with memory between what a tracker saw and what an animator draws: neutral pose, smoothing, holding and
+easing when the face is lost, idle life, and retargeting to the character.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceshot import motion as channels
+from faceshot.driver import Observation, Reference, frontal_face, measure, observe, reference_from
+from faceshot.geometry import as_complex, as_xy, matrix_from_rotation_vector
+from faceshot.idle import IdleLife
+from faceshot.motion import GAZE, LIDS, ROTATION, SCALE, SHAPES, TRANSLATION, Gains
+from faceshot.neutral import NeutralKeeper, best_neutral
+from faceshot.retarget import Retargeter, face_frame, face_width
+from faceshot.topology import MIRROR_70
+from faceshot.types import Character, Drive, FaceState, HeadMotion
+
+__all__ = ["MotionSettings", "Puppeteer", "best_neutral"]
+
+Float = NDArray[np.float64]
+Status = Literal["waiting", "calibrating", "tracking", "holding", "idle"]
+
+_EASE_OUT_S: Final = 0.6
+_EASE_IN_S: Final = 0.3
+_FORGET_S: Final = 10.0
+"""After so long without a face, whoever comes next is calibrated anew."""
+_DT_MAX_S: Final = 1.0
+_BREATH_WHILE_TRACKING: Final = 0.6
+_CONFIDENCE_MIN: Final = 0.3
+_FILTER_AT_FULL: Final = 2.0
+"""Strength of the filter at smoothing 1; the tuning in `motion` is what smoothing 0.5 gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class MotionSettings:
+    """How the performer's motion becomes the character's.
+
+    Attributes:
+        head, eyes, brows, mouth: gains, 1 is as performed.
+        smoothing: 0 raw to 1 very smooth.
+        mirror: as in front of a looking glass.
+        hold_s: how long the last expression is held when the face is lost.
+        idle: blink, breathe and sway while nobody is there.
+    """
+
+    head: float = 1.0
+    eyes: float = 1.0
+    brows: float = 1.0
+    mouth: float = 1.0
+    smoothing: float = 0.5
+    mirror: bool = False
+    hold_s: float = 0.5
+    idle: bool = True
+
+    @property
+    def gains(self) -> Gains:
+        return Gains(self.head, self.eyes, self.brows, self.mouth)
+
+
+class Puppeteer:
+    """Turns face states into drives for one character.
+
+    Args:
+        character: who is animated.
+        settings: may be assigned at any time.
+        seed: of the idle life.
+
+    Attributes:
+        status: waiting (no face yet), calibrating (moving already, neutral still sought), tracking, holding (face just
+            lost), idle (face gone).
+    """
+
+    def __init__(self, character: Character, settings: MotionSettings | None = None, seed: int = 0) -> None:
+        self.settings = settings or MotionSettings()
+        self.status: Status = "waiting"
+        self._seed = seed
+        self._life = IdleLife(seed)
+        self._keeper = NeutralKeeper()
+        self._filter = channels.make_filter()
+        self._retargeter: Retargeter | None = None
+        self._retargeter_key: tuple[Reference, bool] | None = None
+        self.set_character(character)
+        self.reset()
+
+    def set_character(self, character: Character) -> None:
+        """Animate another character; the performer's calibration and motion go on."""
+        self._character = character
+        self._width = face_width(character.points_xy)
+        origin, axis = face_frame(character.points_xy, character.visible)
+        self._tilt = axis
+        self._centre = origin
+        self._retargeter_key = None
+
+    def reset(self) -> None:
+        """Another source or performer: forget neutral, motion and status."""
+        self._keeper.reset()
+        self._filter.reset()
+        self._neutral: Reference | None = None
+        self._tracked = channels.rest()
+        self._shown = channels.rest()
+        self._ease_from = channels.rest()
+        self._ease_s, self._ease_length_s = 0.0, 0.0
+        self._lost_s = 0.0
+        self._ever_found = False
+        self._gaze = np.zeros(4)
+        self._life_share = 1.0
+        self.status = "waiting"
+
+    def calibrate(self) -> None:
+        """Make the next stable second the neutral pose."""
+        self._keeper.calibrate()
+
+    def use_neutral(self, state: FaceState) -> None:
+        """Measure against this state from now on. A state without a usable face changes nothing."""
+        seen = observe(state)
+        if seen is not None:
+            self._neutral = self._keeper.use(seen)
+
+    def step(self, state: FaceState, dt_s: float) -> Drive:
+        """The drive for one frame.
+
+        Args:
+            state: what the tracker saw; `FaceState.lost(...)` when there is nothing.
+            dt_s: time since the last call; anything but a positive number counts as 0.
+        """
+        dt_s = min(float(dt_s), _DT_MAX_S) if np.isfinite(dt_s) and dt_s > 0 else 0.0
+        seen = observe(state, _CONFIDENCE_MIN)
+        tracked = None if seen is None else self._track(seen, dt_s)
+        if tracked is None:
+            self._lose(dt_s)
+        else:
+            self._follow(tracked, dt_s)
+        return self._drive(state if tracked is not None else None, dt_s)
+
+    def _track(self, seen: Observation, dt_s: float) -> Float | None:
+        """Filtered motion of this observation; None when it comes to nothing finite."""
+        if self._lost_s > _FORGET_S and not self._keeper.explicit:
+            self._keeper.reset()
+        neutral = self._keeper.step(seen, dt_s)
+        raw = measure(seen, neutral, self._gaze)
+        if not np.isfinite(raw).all():
+            return None
+        self._neutral = neutral
+        self._gaze = raw[GAZE]
+        if self.settings.mirror:
+            raw = channels.mirrored(raw)
+        if self._lost_s > 0.0 or not self._ever_found:
+            self._filter.reset()
+        return self._filter.step(raw, dt_s, _FILTER_AT_FULL * self.settings.smoothing)
+
+    def _follow(self, tracked: Float, dt_s: float) -> None:
+        if self._lost_s > 0.0 or not self._ever_found:
+            self._ease_from = self._shown.copy()
+            self._ease_s = 0.0
+            self._ease_length_s = min(_EASE_IN_S, 1.5 * self._lost_s) if self._ever_found else _EASE_IN_S
+            self._ever_found, self._lost_s = True, 0.0
+        self._tracked = tracked
+        self._ease_s += dt_s
+        share = _smooth(self._ease_s / self._ease_length_s) if self._ease_length_s > 0 else 1.0
+        self._shown = self._ease_from + share * (tracked - self._ease_from) if share < 1.0 else tracked
+        self._life_share = max(self._life_share - dt_s / _EASE_IN_S, 0.0)
+        self.status = "tracking" if self._keeper.settled else "calibrating"
+
+    def _lose(self, dt_s: float) -> None:
+        if not self._ever_found:
+            self._life_share = 1.0
+            self.status = "waiting"
+            return
+        if self._lost_s == 0.0:
+            self._ease_from = self._shown.copy()
+        self._lost_s += max(dt_s, 1e-9)
+        gone_s = self._lost_s - self.settings.hold_s
+        if gone_s <= 0.0:
+            self.status = "holding"
+            return
+        share = _smooth(gone_s / _EASE_OUT_S)
+        self._shown = self._ease_from + share * (channels.rest() - self._ease_from)
+        self._life_share = max(self._life_share, share)
+        self.status = "idle"
+
+    def _drive(self, state: FaceState | None, dt_s: float) -> Drive:
+        life = self._life.step(dt_s)
+        share = self._life_share if self.settings.idle else 0.0
+        motion = channels.with_gains(self._shown, self.settings.gains)
+        motion[LIDS] *= 1.0 - share * (1.0 - life.lid)
+        motion[ROTATION] += share * life.rotation
+        motion[TRANSLATION] += share * life.translation
+        motion = channels.limited(motion)
+        breath = life.breath * (share + (1.0 - share) * _BREATH_WHILE_TRACKING) if self.settings.idle else 0.0
+
+        expression, posed = self._landmarks(motion)
+        return Drive(
+            expression_xy=expression.astype(np.float32),
+            points_xy=posed.astype(np.float32),
+            head=HeadMotion(
+                self._turned(motion[ROTATION]).astype(np.float32),
+                motion[TRANSLATION].astype(np.float32),
+                float(np.exp(motion[SCALE][0])),
+            ),
+            lids=motion[LIDS].astype(np.float32),
+            gaze=motion[GAZE].reshape(2, 2).astype(np.float32),
+            blendshapes=np.clip(motion[SHAPES], 0.0, 1.0).astype(np.float32),
+            breath=float(breath),
+            crop=None if state is None else state.crop,
+        )
+
+    def _turned(self, rotation: Float) -> Float:
+        """A rotation vector in the axes of the character's face, as one in image axes."""
+        across = complex(rotation[0], rotation[1]) * self._tilt
+        return np.array([across.real, across.imag, rotation[2]])
+
+    def _landmarks(self, motion: Float) -> tuple[Float, Float]:
+        neutral = self._neutral or _NOBODY
+        mirror = self.settings.mirror
+        if self._retargeter_key != (neutral, mirror) or self._retargeter is None:
+            self._face = _mirrored_reference(neutral) if mirror else neutral
+            self._retargeter = Retargeter(
+                self._character.points_xy, self._character.visible, self._face.face[:, :2] * self._width
+            )
+            self._retargeter_key = (neutral, mirror)
+        frontal = frontal_face(motion, self._face)
+        turned = frontal @ matrix_from_rotation_vector(motion[ROTATION]).T
+        still, posed = self._retargeter(np.stack([frontal, turned])[..., :2] * self._width)
+        # Size and place go with the whole face, exactly: Eq. 5 and 6 see the rotation only.
+        z = (as_complex(posed) - self._centre) * float(np.exp(motion[SCALE][0])) + self._centre
+        x, y = motion[TRANSLATION] * self._width
+        return still, as_xy(z + complex(x, y))
+
+
+def _smooth(share: float) -> float:
+    share = min(max(share, 0.0), 1.0)
+    return share * share * (3.0 - 2.0 * share)
+
+
+def _mirrored_reference(neutral: Reference) -> Reference:
+    face = neutral.face[MIRROR_70] * (-1.0, 1.0, 1.0)
+    return Reference(face, neutral.rigid, neutral.pose, neutral.shapes, neutral.openings[::-1], neutral.kind)
+
+
+_NOBODY: Final = reference_from(Observation(None, None, np.zeros(52), None, True))
+"""The neutral of nobody: what idle life moves while no performer has been seen."""

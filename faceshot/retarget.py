@@ -1,0 +1,291 @@
+"""FaceShot's relative motion transfer (Eq. 5 and 6): the driver's motion away from its neutral pose, applied to the
+character's own landmarks.
+
+Stage one moves and turns the whole face frame with the driver's; stage two does the same for each part inside the face
+frame, the shift limited by b_tar/b_ref so that a part never leaves its place on a smaller face; then every point moves
+in its part's own frame by the point ratio rule.
+
+Convention:
+    A part's frame has its origin in the middle of the part's first and last point and its x axis from first to last.
+    The face frame is that of the face boundary's ends (points 0 and 16). Points are complex numbers x + iy inside
+    (`geometry`), so a rotation is a multiplication by a number of length 1.
+
+Where this departs from the published code (which truncates to whole pixels, rotates origin shifts by the negative of
+the right angle and swaps bounds for half of the parts):
+    - Everything is carried over in the face frame: a tilted character moves along its own axes.
+    - Both lips of an outline, and both lids of an eye, are one part with one frame, and inner and outer lips share one
+      bound, so nothing can tear.
+    - The ratio r/d of rest positions is the gain, as published, and 1 above 1.5 (additive), but limited to
+      0.8 to 1.25 times the part's own width ratio: lips of different thickness then still move together. Motion
+      towards the part's axis uses the exact ratio, so that what closes on the driver closes on the character.
+    - No outlier smoothing and no jumps: displacement is a continuous, piecewise linear function of the driver's.
+    - Rest positions count as "on the axis" within 0.45 % of the face width rather than 1 px.
+    - Pupils keep their place inside the eye (Follow-Your-Emoji's iris rule).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceshot.geometry import Complex, Float, as_complex, as_xy, unit
+from faceshot.topology import (
+    BROW_LEFT,
+    BROW_RIGHT,
+    EYE_LEFT,
+    EYE_RIGHT,
+    JAW,
+    LIPS_INNER,
+    LIPS_OUTER,
+    N_POINTS,
+    PUPIL_LEFT,
+    PUPIL_RIGHT,
+)
+
+__all__ = ["Retargeter", "face_frame", "face_width"]
+
+# name -> (points, first, last). The pupils belong to their eyes.
+_BODIES: Final = (
+    ("face boundary", JAW, 0, 16),
+    ("outer lips", LIPS_OUTER, 48, 54),
+    ("inner lips", LIPS_INNER, 60, 64),
+    ("nose base", (31, 32, 33, 34, 35), 31, 35),
+    ("image-left eye", (*EYE_LEFT, PUPIL_LEFT), 36, 39),
+    ("image-right eye", (*EYE_RIGHT, PUPIL_RIGHT), 42, 45),
+    ("image-left brow", BROW_LEFT, 17, 21),
+    ("image-right brow", BROW_RIGHT, 22, 26),
+    ("nose bridge", (27, 28, 29, 30), 27, 30),
+)
+_OUTER, _INNER, _NOSE, _EYE_L, _EYE_R, _BROW_L, _BROW_R, _BRIDGE = range(1, 9)
+_PARTS_N: Final = len(_BODIES)
+_ENDS: Final = np.array([(first, last) for _, _, first, last in _BODIES])
+_OWNER: Final = np.zeros(N_POINTS, np.intp)
+for _i, (_, _points, _, _) in enumerate(_BODIES):
+    _OWNER[list(_points)] = _i
+_PUPILS: Final = np.array([PUPIL_LEFT, PUPIL_RIGHT])
+_EYES: Final = np.array([_EYE_L, _EYE_R])
+# Upper and lower lid points of the two eyes.
+_LIDS_UPPER: Final = np.array([[37, 38], [43, 44]])
+_LIDS_LOWER: Final = np.array([[41, 40], [47, 46]])
+
+# What bounds a part's shift (specs §2.3 of the published rule): the neighbour up, down, left and right.
+# Non-negative: another part's origin; negative: the face boundary's point -n-1.
+_P0, _P8, _P16 = -1, -9, -17
+_BOUNDS: Final = {
+    _OUTER: (_NOSE, _P8, _P0, _P16),
+    _INNER: (_NOSE, _P8, _P0, _P16),
+    _NOSE: (_BRIDGE, _OUTER, _P0, _P16),
+    _EYE_L: (_BROW_L, _BRIDGE, _P0, _P8),
+    _EYE_R: (_BROW_R, _BRIDGE, _EYE_L, _P16),
+    _BROW_L: (_P8, _EYE_L, _P0, _BROW_R),
+    _BROW_R: (_P8, _P8, _BROW_L, _P16),
+}
+
+_ON_AXIS: Final = 0.0045
+"""Closer to the part's axis than this, in face widths, a rest position has no ratio (1 px of 220)."""
+_ADDITIVE_ABOVE: Final = 1.5
+_GAIN_AROUND_PART: Final = (0.8, 1.25)
+_MOUTH_GAIN_MIN: Final = 0.5
+"""A tiny mouth must still be seen to open."""
+_CLOSING_MAX: Final = 3.0
+
+
+def face_width(points_xy: NDArray) -> float:
+    """|p16 - p0| in pixels, the unit of head translation; at least a sliver of the whole face's size."""
+    width = float(np.hypot(*(points_xy[16].astype(np.float64) - points_xy[0])))
+    extent = float(np.ptp(points_xy, axis=0).max()) if np.isfinite(points_xy).all() else 0.0
+    return max(width, 0.05 * extent, 1e-3) if np.isfinite(width) else max(extent, 1e-3)
+
+
+def face_frame(points_xy: NDArray, visible: NDArray[np.bool_]) -> tuple[complex, complex]:
+    """Origin and unit x axis of the face, from the first pair of points that the character has."""
+    z = as_complex(points_xy)
+    for first, last in ((0, 16), (36, 45), (48, 54), (17, 26), (31, 35)):
+        if visible[first] and visible[last] and abs(z[last] - z[first]) > 1e-6:
+            origin = 0.5 * (z[first] + z[last])
+            return complex(origin), complex((z[last] - z[first]) / abs(z[last] - z[first]))
+    return complex(z.mean()), 1.0 + 0.0j
+
+
+class Retargeter:
+    """Relative motion from one driver's neutral pose to one character. Everything about the two is precomputed.
+
+    Args:
+        character_xy: (70, 2), the character's landmarks, pixels.
+        visible: (70,) bool. A part with an invisible end does not move by itself; it goes with the face.
+        neutral_xy: (70, 2), the driver's landmarks in the neutral pose, in the same unit as the frames to come.
+            Translations are copied unscaled, so bring the driver to the character's face width first.
+    """
+
+    def __init__(self, character_xy: NDArray, visible: NDArray[np.bool_], neutral_xy: NDArray) -> None:
+        character = np.where(np.isfinite(character_xy), character_xy, 0.0)
+        neutral = np.where(np.isfinite(neutral_xy), neutral_xy, 0.0)
+        seen = visible & np.isfinite(character_xy).all(axis=1)
+
+        z = as_complex(character)
+        origins, axes, self._chords = _frames(z)
+        self._face_origin, self._face_axis = face_frame(character, seen)
+        own_axis = np.conj(self._face_axis)
+        self._origins_in_face = (origins - self._face_origin) * own_axis
+        self._axes_in_face = axes * own_axis
+        rest = (z - origins[_OWNER]) * np.conj(axes[_OWNER])
+
+        d = as_complex(neutral)
+        d_origins, d_axes, d_chords = _frames(d)
+        self._d_axes = d_axes
+        self._d_chords = np.maximum(d_chords, 1e-6)
+        self._d_face_origin, self._d_face_axis = d_origins[0], d_axes[0]
+        self._d_origins_in_face = (d_origins - d_origins[0]) * np.conj(d_axes[0])
+        self._d_unturn = np.conj(d_axes * np.conj(d_axes[0]))
+        self._d_rest = (d - d_origins[_OWNER]) * np.conj(d_axes[_OWNER])
+        # The ratio of sizes turns a shift of the driver's face frame into the character's.
+        self._carry = self._face_axis * np.conj(self._d_face_axis)
+
+        alive = np.array([seen[list(ends)].all() for ends in _ENDS.tolist()])
+        if not seen[[33]].any():
+            alive[_NOSE] = False
+        self._alive = alive.astype(np.float64)
+        shift_up_left, shift_down_right = _bounds(
+            self._origins_in_face,
+            self._d_origins_in_face,
+            z,
+            d,
+            self._face_origin,
+            own_axis,
+            d_origins[0],
+            d_axes[0],
+            seen,
+        )
+        self._shift_negative = shift_up_left * self._alive[:, None]
+        self._shift_positive = shift_down_right * self._alive[:, None]
+
+        self._rest_xy = as_xy(rest)
+        d_rest_xy = as_xy(self._d_rest)
+        moves = (alive[_OWNER] & seen).astype(np.float64)[:, None]
+        opening, closing = _point_gains(
+            self._rest_xy, d_rest_xy, self._chords, d_chords, face_width(character), face_width(neutral)
+        )
+        self._opening, self._closing = opening * moves, closing * moves
+        # The part of a displacement that lies between the driver's rest position and the part's axis.
+        self._towards_low, self._towards_high = np.minimum(-d_rest_xy, 0.0), np.maximum(-d_rest_xy, 0.0)
+
+        self._d_pupils = self._d_rest[_PUPILS] / self._d_chords[_EYES]
+        self._lid_gap, self._lid_middle = _lids(self._rest_xy[None])
+        self._pupils_move = moves[_PUPILS, 0] * self._chords[_EYES]
+
+    def __call__(self, driver_xy: NDArray) -> Float:
+        """The character's landmarks for frames of the driver.
+
+        Args:
+            driver_xy: (M, 70, 2), in the unit of `neutral_xy`.
+
+        Returns:
+            (M, 70, 2) float64 pixels of the character.
+        """
+        z = as_complex(driver_xy)
+        origins, axes, chords = _frames(z, self._d_axes)
+        face_origin, face_axis = origins[:, :1], axes[:, :1]
+        to_face = np.conj(face_axis)
+
+        # Stage one: the face frame.
+        new_axis = face_axis * self._carry
+        new_origin = self._face_origin + (face_origin - self._d_face_origin) * self._carry
+        # Stage two: the parts inside it.
+        shift = as_xy((origins - face_origin) * to_face - self._d_origins_in_face)
+        shift = np.maximum(shift, 0.0) * self._shift_positive + np.minimum(shift, 0.0) * self._shift_negative
+        turn = axes * to_face * self._d_unturn
+        turn = np.where(self._alive > 0, turn, 1.0)
+        part_axes = new_axis * self._axes_in_face * turn
+        part_origins = new_origin + new_axis * (self._origins_in_face + as_complex(shift))
+        # The points inside their parts.
+        local = (z - origins[:, _OWNER]) * np.conj(axes[:, _OWNER])
+        delta = as_xy(local - self._d_rest)
+        towards = np.clip(delta, self._towards_low, self._towards_high)
+        moved = self._rest_xy + self._opening * (delta - towards) + self._closing * towards
+
+        gap, middle = _lids(moved)
+        squeeze = np.clip(gap / self._lid_gap, 0.0, 1.0)
+        look = (local[:, _PUPILS] / np.maximum(chords[:, _EYES], 1e-6) - self._d_pupils) * self._pupils_move
+        pupils = self._rest_xy[_PUPILS]
+        moved[:, _PUPILS, 0] = pupils[:, 0] + look.real
+        moved[:, _PUPILS, 1] = middle + (pupils[:, 1] - self._lid_middle + look.imag) * squeeze
+        return as_xy(part_origins[:, _OWNER] + as_complex(moved) * part_axes[:, _OWNER])
+
+
+def _frames(z: Complex, fallback: Complex | complex = 1.0) -> tuple[Complex, Complex, Float]:
+    """Origins, unit axes and chord lengths of the parts of (..., 70) complex points."""
+    ends = z[..., _ENDS]
+    chord = ends[..., 1] - ends[..., 0]
+    origins = 0.5 * (ends[..., 0] + ends[..., 1])
+    # The nose base hangs on the bridge, as published.
+    origins[..., _NOSE] = origins[..., _BRIDGE]
+    return origins, unit(chord, fallback), np.abs(chord)
+
+
+def _lids(local_xy: Float) -> tuple[Float, Float]:
+    """Signed opening (at least a sliver) and middle height of both eyes in their own frames: (M, 2) each."""
+    upper, lower = local_xy[:, _LIDS_UPPER, 1].mean(axis=2), local_xy[:, _LIDS_LOWER, 1].mean(axis=2)
+    gap = lower - upper
+    return np.where(np.abs(gap) < 1e-6, 1e-6, gap), 0.5 * (upper + lower)
+
+
+def _bounds(
+    origins: Complex,
+    d_origins: Complex,
+    z: Complex,
+    d: Complex,
+    face_origin: complex,
+    to_face: complex,
+    d_face_origin: complex,
+    d_axis: complex,
+    seen: NDArray[np.bool_],
+) -> tuple[Float, Float]:
+    """b_tar/b_ref of every part: (9, 2) for shifts to the left and up, (9, 2) for shifts to the right and down."""
+    boundary = {p: complex((z[-p - 1] - face_origin) * to_face) for p in (_P0, _P8, _P16)}
+    d_boundary = {p: complex((d[-p - 1] - d_face_origin) * np.conj(d_axis)) for p in (_P0, _P8, _P16)}
+    negative, positive = np.ones((_PARTS_N, 2)), np.ones((_PARTS_N, 2))
+    for part, (up, down, left, right) in _BOUNDS.items():
+        for neighbour, axis, side in (
+            (left, 0, negative),
+            (right, 0, positive),
+            (up, 1, negative),
+            (down, 1, positive),
+        ):
+            there, d_there = (
+                (origins[neighbour], d_origins[neighbour])
+                if neighbour >= 0
+                else (boundary[neighbour], d_boundary[neighbour])
+            )
+            known = seen[_ENDS[neighbour]].all() if neighbour >= 0 else seen[-neighbour - 1]
+            span, d_span = there - origins[part], d_there - d_origins[part]
+            ours, theirs = (abs(span.real), abs(d_span.real)) if axis == 0 else (abs(span.imag), abs(d_span.imag))
+            if known and theirs > 1e-6:
+                side[part, axis] = min(ours / theirs, 1.0)
+    # One mouth, one bound.
+    negative[_INNER], positive[_INNER] = negative[_OUTER], positive[_OUTER]
+    return negative, positive
+
+
+def _point_gains(
+    rest: Float, d_rest: Float, chords: Float, d_chords: Float, width: float, d_width: float
+) -> tuple[Float, Float]:
+    """Eq. 6 as two gains per point and coordinate, (70, 2) each: away from the part's axis, and towards it."""
+    part = chords / np.maximum(d_chords, 1e-6)
+    part = np.where((part > _ADDITIVE_ABOVE) | (d_chords < 1e-3 * d_width), 1.0, part)[_OWNER][:, None]
+    r, d = np.abs(rest), np.abs(d_rest)
+    has_ratio = (d > _ON_AXIS * d_width) & (r > _ON_AXIS * width)
+    ratio = r / np.where(has_ratio, d, 1.0)
+    opening = np.where(has_ratio, np.where(ratio > _ADDITIVE_ABOVE, 1.0, ratio), part)
+    opening = np.clip(opening, _GAIN_AROUND_PART[0] * part, _GAIN_AROUND_PART[1] * part)
+    mouth = np.isin(_OWNER, (_OUTER, _INNER))
+    opening[mouth, 1] = np.maximum(opening[mouth, 1], _MOUTH_GAIN_MIN)
+
+    same_side = has_ratio & (rest * d_rest > 0)
+    closing = np.where(same_side, np.minimum(ratio, _CLOSING_MAX), opening)
+    # A part that rests closed on the character stays closed; it does not cross over.
+    closing = np.where((d > _ON_AXIS * d_width) & (r <= _ON_AXIS * width), 0.0, closing)
+    # Across the face the axis means nothing (no part closes sideways): one gain keeps outlines smooth.
+    closing[:, 0] = opening[:, 0]
+    return opening, closing
