@@ -1,4 +1,4 @@
-"""From a rendered picture to what a sink needs: another size, a background, mirrored."""
+"""From a rendered picture to what a sink needs: another size, a background."""
 
 from __future__ import annotations
 
@@ -51,14 +51,12 @@ class Canvas:
     Args:
         size_wh: size in pixels of everything that comes out.
         background: behind the picture and around it; black stands for transparent in `rgb`.
-        mirror: flip the picture, but not the background, left to right.
     """
 
-    def __init__(self, size_wh: tuple[int, int], background: Background = None, mirror: bool = False) -> None:
+    def __init__(self, size_wh: tuple[int, int], background: Background = None) -> None:
         width, height = size_wh
         self.size_wh = size_wh
         self._transparent = background is None
-        self._mirror = mirror
         fill = (0, 0, 0) if background is None else background
         self._behind = flatten(np.zeros((height, width, 4), np.uint8), fill)
 
@@ -84,7 +82,7 @@ class Canvas:
         if not self._transparent:
             return np.asarray(cv2.cvtColor(self.rgb(rgba), cv2.COLOR_RGB2RGBA), np.uint8)
         if (rgba.shape[1], rgba.shape[0]) == self.size_wh:
-            return np.asarray(cv2.flip(rgba, 1), np.uint8) if self._mirror else rgba
+            return rgba
         picture, rows, columns = self._place(rgba)
         out = np.zeros((*self._behind.shape[:2], 4), np.uint8)
         out[rows, columns] = cv2.cvtColor(picture, cv2.COLOR_mRGBA2RGBA)
@@ -98,7 +96,5 @@ class Canvas:
         picture = cv2.cvtColor(rgba, cv2.COLOR_RGBA2mRGBA)
         if (w, h) != (rgba.shape[1], rgba.shape[0]):
             picture = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        if self._mirror:
-            picture = cv2.flip(picture, 1)
         x, y = (width - w) // 2, (height - h) // 2
         return np.asarray(picture, np.uint8), slice(y, y + h), slice(x, x + w)

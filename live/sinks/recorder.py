@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from faceshot.types import Rendered, UInt8
-from live.clock import Clock
 from live.edges import Closed, Edge, Packet
 from live.errors import SinkError
 from live.sinks.canvas import Canvas, parse_background
@@ -16,29 +15,27 @@ from live.workers import ThreadWorker, Worker
 
 __all__ = ["RecorderSink"]
 
-_BACKLOG = 3
-"""With so many waiting after one that took too long to encode, all but the newest are dropped: the show must not wait."""
+_LONGEST_REPEAT_S = 1
 
 
 class RecorderSink:
     """Records to .mp4 (opaque) or .webm (with alpha). The file appears under its name when recording ends.
 
-    Every picture goes to the frame that its capture time falls on: of two on the same frame the first is kept, a frame
-    without a picture repeats the one before, and where encoding is too slow or the show was paused for more than a
-    second the last picture simply lasts longer. So the recording's time is real time whatever happens.
+    Every picture goes to the frame that its time falls on. Of two on the same frame the first is kept, and a frame
+    without a picture repeats the one before; but after a pause of more than a second, and while encoding lags behind
+    (the edge has more pictures waiting), the last picture simply lasts longer. So the recording's time is always right.
 
     The first picture fixes the size; others are fitted into it.
 
     Args:
         path: file to make; an existing one is refused.
-        clock: tells how long encoding takes.
-        background: see `live.sinks.canvas.parse_background`; change it with `restyle`.
-        mirror: flip the picture left to right.
+        background: see `parse_background`; `set_background` changes it while running.
+        media_time: place pictures by their media time (offline) instead of their capture time.
         worker: where encoding runs; a thread of its own by default.
 
     Attributes:
         written: frames in the file, repeated ones included.
-        dropped: pictures left out, by reason: "slow encoder", "same frame".
+        same_frame: pictures left out because their frame had one already.
 
     Raises:
         SinkError: the path cannot be recorded to.
@@ -50,45 +47,33 @@ class RecorderSink:
     def __init__(
         self,
         path: str | Path,
-        clock: Clock,
         background: str = "transparent",
-        mirror: bool = False,
+        media_time: bool = False,
         worker: Worker | None = None,
     ) -> None:
         self._path = Path(path).expanduser()
         check_output(self._path)
         self.name = f"recording to {self._path.name}"
-        self.dropped = {"slow encoder": 0, "same frame": 0}
-        self._clock = clock
+        self.written = 0
+        self.same_frame = 0
+        self._media_time = media_time
         self._worker = worker or ThreadWorker("recorder")
         self._writer: VideoWriter | None = None
         self._last: UInt8 | None = None
         self._next_slot = 0
-        self.restyle(background, mirror)
+        self.set_background(background)
 
-    @property
-    def written(self) -> int:
-        return self._writer.frames if self._writer is not None else 0
-
-    def restyle(self, background: str, mirror: bool) -> None:
-        """Change the look from the next picture on. Raises `ConfigError` and changes nothing then."""
+    def set_background(self, background: str) -> None:
+        """Change it from the next picture on. Raises `ConfigError` and changes nothing then."""
         self._background = parse_background(background)
-        self._mirror = mirror
         self._canvas: Canvas | None = None
 
     async def run(self, frames: Edge[Rendered], fps: float) -> None:
         self._rate = Fraction(fps).limit_denominator(1001)
-        behind = False
         try:
             while True:
                 packet = await frames.get()
-                if behind and frames.depth:
-                    self.dropped["slow encoder"] += 1
-                    continue
-                began_ns = self._clock.now_ns()
-                await self._worker.run(self._take, packet, behind)
-                took_ns = self._clock.now_ns() - began_ns
-                behind = frames.depth >= _BACKLOG and took_ns * self._rate > 1_000_000_000
+                await self._worker.run(self._take, packet, frames.depth > 0)
         except Closed:
             pass
         finally:
@@ -97,16 +82,17 @@ class RecorderSink:
 
     # Everything below runs in the worker.
 
-    def _take(self, packet: Packet[Rendered], behind: bool) -> None:
+    def _take(self, packet: Packet[Rendered], lagging: bool) -> None:
+        t_ns = packet.t_media_ns if self._media_time else packet.t_capture_ns
         if self._writer is None:
             self._size_wh = packet.value.size_wh
-            self._start_ns = packet.t_capture_ns
+            self._start_ns = t_ns
             self._writer = VideoWriter(self._path, self._size_wh, float(self._rate), 1 / self._rate, live=True)
-        slot = round((packet.t_capture_ns - self._start_ns) * self._rate / 1_000_000_000)
+        slot = round((t_ns - self._start_ns) * self._rate / 1_000_000_000)
         if slot < self._next_slot:
-            self.dropped["same frame"] += 1
+            self.same_frame += 1
             return
-        if self._last is not None and not behind and slot - self._next_slot <= self._rate:
+        if self._last is not None and not lagging and slot - self._next_slot <= self._rate * _LONGEST_REPEAT_S:
             for repeated in range(self._next_slot, slot):
                 self._write(self._last, repeated)
         self._last = self._compose(packet.value)
@@ -116,7 +102,7 @@ class RecorderSink:
     def _compose(self, picture: Rendered) -> UInt8:
         assert self._writer is not None
         if self._canvas is None:
-            self._canvas = Canvas(self._size_wh, self._background, self._mirror)
+            self._canvas = Canvas(self._size_wh, self._background)
         return self._canvas.rgba(picture.rgba) if self._writer.takes_alpha else self._canvas.rgb(picture.rgba)
 
     def _write(self, picture: UInt8, slot: int) -> None:
@@ -127,6 +113,7 @@ class RecorderSink:
             writer, self._writer = self._writer, None
             kept = f" What was recorded until then is in {self._path}." if writer.rescue() else ""
             raise SinkError(error.message + kept, error.hint) from error
+        self.written += 1
 
     def _finish(self) -> None:
         writer, self._writer = self._writer, None

@@ -35,8 +35,7 @@ class VirtualCameraSink:
 
     Args:
         clock: paces the pictures.
-        background: see `parse_background`; assign through `restyle` while running.
-        mirror: flip the picture left to right.
+        background: see `parse_background`; `set_background` changes it while running.
         size_wh: size of the camera's picture.
         backend: pyvirtualcam's name of it (`v4l2loopback`, `obs`, `unitycapture`), `null` for none at all, or None to
             try all that the system has.
@@ -58,7 +57,6 @@ class VirtualCameraSink:
         self,
         clock: Clock,
         background: str = "transparent",
-        mirror: bool = False,
         size_wh: tuple[int, int] = CANVAS_WH,
         backend: str | None = None,
         device: str | None = None,
@@ -78,11 +76,11 @@ class VirtualCameraSink:
         self._newest: Rendered | None = None
         self._on_air: tuple[Rendered | None, Canvas, UInt8] | None = None
         self._ended = False
-        self.restyle(background, mirror)
+        self.set_background(background)
 
-    def restyle(self, background: str, mirror: bool) -> None:
-        """Change the look from the next picture on. Raises `ConfigError` and changes nothing then."""
-        self._canvas = Canvas(self._size_wh, parse_background(background), mirror)
+    def set_background(self, background: str) -> None:
+        """Change it from the next picture on. Raises `ConfigError` and changes nothing then."""
+        self._canvas = Canvas(self._size_wh, parse_background(background))
 
     async def run(self, frames: Edge[Rendered], fps: float) -> None:
         try:
@@ -146,7 +144,7 @@ class VirtualCameraSink:
         assert self._camera is not None
         canvas = self._canvas
         if self._on_air is None or self._on_air[0] is not newest or self._on_air[1] is not canvas:
-            rgba = Rendered.blank(self._size_wh).rgba if newest is None else newest.rgba
+            rgba = np.zeros((1, 1, 4), np.uint8) if newest is None else newest.rgba
             picture = canvas.rgba(rgba) if self._alpha else canvas.rgb(rgba)
             self._on_air = (newest, canvas, np.ascontiguousarray(picture))
         else:

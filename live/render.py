@@ -1,0 +1,166 @@
+"""Offline: a video of a face, or a motion clip, moves a character into a video file (`faceshot render`).
+
+Two passes: track every frame, then draw every frame. Between them stands the choice of the neutral pose, for which the
+whole clip is known; only face states are kept, about 7 kB a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from faceshot.animators import Animator
+from faceshot.motion_clip import open_clip
+from faceshot.puppeteer import MotionSettings, Puppeteer, best_neutral
+from faceshot.types import CameraImage, Character, FaceState
+from live.errors import SinkError, SourceError
+from live.sinks.canvas import Canvas, parse_background
+from live.stages import Tracker
+from live.video_reader import VideoReader
+from live.video_writer import VideoWriter, check_output
+
+__all__ = ["Progress", "Report", "render"]
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with the stage ("track" or "draw"), frames done, and frames in all (None when unknown)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `render` did.
+
+    Attributes:
+        frames: pictures in the output, as many as in the driver.
+        with_face: in how many of them the driver's face was found.
+        duration_s: length of the output.
+    """
+
+    frames: int
+    with_face: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Performance:
+    """A driver after tracking: one state and one presentation time per frame.
+
+    Attributes:
+        states: without crops unless the animator asks for them.
+        pts: in units of `time_base`, growing.
+        interval_pts: nominal distance of two frames.
+        sound: file that has the sound, if any.
+    """
+
+    states: Sequence[FaceState]
+    pts: Sequence[int]
+    time_base: Fraction
+    interval_pts: int
+    fps: float
+    sound: Path | None
+
+
+def render(
+    character: Character,
+    drive: str | Path,
+    out: Path,
+    make_tracker: Callable[[], Tracker],
+    animator: Animator,
+    settings: MotionSettings | None = None,
+    background: str = "transparent",
+    overwrite: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> Report:
+    """Render `drive` performed by `character` into `out`: every frame exactly once, at its own time, with its sound.
+
+    Args:
+        character: at the size of the output.
+        drive: a video file, a `.motion` file or the name of a bundled clip.
+        out: .mp4, or .webm with alpha; appears only when it is whole.
+        make_tracker: called when `drive` is a video.
+        animator: of window 1; loaded here, left to the caller to close.
+        settings: how motion is carried over.
+        background: behind the character, see `live.sinks.canvas.parse_background`; black in an .mp4 by default.
+        overwrite: replace an existing `out`.
+
+    Raises:
+        SourceError, MotionClipError: the driver cannot be read, or no frame of it shows a face.
+        SinkError: `out` cannot be written. ConfigError: the background is no good.
+    """
+    check_output(out, overwrite)
+    if out.exists() and Path(drive).exists() and out.samefile(drive):
+        raise SinkError(f"{out} is the driver itself.", "Choose another name for the output.")
+    backdrop = parse_background(background)
+    animator.load(character)
+    performance = _perform(drive, make_tracker, animator.needs_crop, progress)
+    neutral = best_neutral(performance.states)
+    if neutral is None:
+        raise SourceError(
+            f"No face was found in any of the {len(performance.states)} frames of {drive}.",
+            "Give a video in which one face is seen from the front, at least a tenth of the picture wide.",
+        )
+    puppeteer = Puppeteer(character, settings)
+    puppeteer.use_neutral(neutral)
+    writer = VideoWriter(
+        out,
+        character.size_wh,
+        performance.fps,
+        performance.time_base,
+        live=False,
+        sound=performance.sound,
+        overwrite=overwrite,
+    )
+    try:
+        _draw(performance, puppeteer, animator, Canvas(character.size_wh, backdrop), writer, progress)
+    except BaseException:  # Ctrl-C too: nothing half-written stays behind
+        writer.discard()
+        raise
+    writer.finish()
+    length_pts = performance.pts[-1] - performance.pts[0] + performance.interval_pts
+    found = sum(state.found for state in performance.states)
+    return Report(len(performance.states), found, float(length_pts * performance.time_base))
+
+
+def _perform(
+    drive: str | Path, make_tracker: Callable[[], Tracker], needs_crop: bool, progress: Progress
+) -> _Performance:
+    if Path(drive).suffix == ".motion" or not Path(drive).suffix:
+        clip = open_clip(str(drive))
+        rate = Fraction(clip.fps).limit_denominator(1001)
+        return _Performance(clip.states, range(len(clip.states)), 1 / rate, 1, clip.fps, None)
+    states: list[FaceState] = []
+    pts: list[int] = []
+    with VideoReader(drive) as reader:
+        tracker = make_tracker()
+        try:
+            t_ms = -1
+            for picture in reader:
+                t_ms = max(t_ms + 1, round(picture.t_ns / 1e6))
+                state = tracker.track(CameraImage(reader.rgb(picture)), t_ms)
+                states.append(state if needs_crop else replace(state, crop=None))
+                pts.append(picture.pts)
+                progress("track", len(states), reader.frame_count)
+        finally:
+            tracker.close()
+        interval_pts = max(1, round(reader.interval_ns / 1e9 / reader.time_base))
+        return _Performance(states, pts, reader.time_base, interval_pts, reader.fps, reader.path)
+
+
+def _draw(
+    performance: _Performance,
+    puppeteer: Puppeteer,
+    animator: Animator,
+    canvas: Canvas,
+    writer: VideoWriter,
+    progress: Progress,
+) -> None:
+    pts = performance.pts
+    ends = [*pts[1:], pts[-1] + performance.interval_pts]
+    before = pts[0] - performance.interval_pts
+    for i, state in enumerate(performance.states):
+        drive = puppeteer.step(state, float((pts[i] - before) * performance.time_base))
+        before = pts[i]
+        rgba = animator.render([drive])[0].rgba
+        writer.write(canvas.rgba(rgba) if writer.takes_alpha else canvas.rgb(rgba), pts[i], ends[i] - pts[i])
+        progress("draw", i + 1, len(performance.states))
