@@ -1,14 +1,21 @@
 """Every knob of the program on one page: a frozen tree read from TOML, `--set a.b=c` and options.
 
-An error names the file, the dotted key, the bad value and the nearest valid key.
+Precedence: option, `--set`, environment, file, default. An error names the place, the dotted key, the bad value and
+the nearest valid key.
 """
 
 from __future__ import annotations
 
+import difflib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from live.errors import ConfigError
 
 __all__ = [
     "AnimatorConfig",
@@ -21,11 +28,17 @@ __all__ = [
     "ServerConfig",
     "SourceConfig",
     "TrackerConfig",
+    "all_keys",
+    "load_config",
+    "to_toml",
+    "with_changes",
 ]
+
+ENVIRONMENT = {"FACESHOT_MODELS": "models.folder"}
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, coerce_numbers_to_str=True)
 
 
 class SourceConfig(_Table):
@@ -107,6 +120,12 @@ class OutputConfig(_Table):
     background: str = "transparent"
     """`transparent`, a colour such as `#00ff00`, or a picture; opaque sinks show black for `transparent`."""
 
+    @field_validator("sinks", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        """`--set output.sinks=vcam,out.mp4` means two."""
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
 
 class ServerConfig(_Table):
     """The control page and the viewers."""
@@ -143,3 +162,134 @@ class Config(_Table):
     output: OutputConfig = OutputConfig()
     server: ServerConfig = ServerConfig()
     models: ModelsConfig = ModelsConfig()
+
+
+def load_config(
+    file: Path | None = None,
+    sets: Sequence[str] = (),
+    options: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Config:
+    """Read the whole configuration.
+
+    Args:
+        file: a TOML file; only the keys that differ from the default need to be in it.
+        sets: `a.b=c` texts of `--set`; `c` is a TOML value or a bare word.
+        options: dotted key to value, from command line options; None values are left out.
+        environment: usually `os.environ`; `FACESHOT_MODELS` is `models.folder`.
+
+    Raises:
+        ConfigError: names place, key and value, and the nearest valid key.
+    """
+    values: dict[str, tuple[object, str]] = {}
+    if file is not None:
+        values.update({key: (value, str(file)) for key, value in _flat(_read_toml(file))})
+    for name, key in ENVIRONMENT.items():
+        if text := (environment or {}).get(name):
+            values[key] = (text, name)
+    for text in sets:
+        key, equals, raw = text.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {text}: a key and a value are needed.", "Type --set motion.smoothing=0.3")
+        values[key.strip()] = (_value(raw.strip()), "--set")
+    for key, value in (options or {}).items():
+        if value is not None:
+            values[key] = (value, "command line")
+    return _build({}, values)
+
+
+def with_changes(config: Config, changes: Mapping[str, object], place: str = "settings") -> Config:
+    """A copy of `config` with some dotted keys changed, checked like everything else. Raises `ConfigError`."""
+    return _build(config.model_dump(), {key: (value, place) for key, value in changes.items()})
+
+
+def to_toml(config: Config) -> str:
+    """The configuration as TOML that `load_config` reads back; unset keys are left out."""
+    lines: list[str] = []
+    _write_table(config.model_dump(mode="json", exclude_none=True), "", lines)
+    return "\n".join(lines).strip() + "\n"
+
+
+def all_keys() -> list[str]:
+    """Every dotted key there is, in order."""
+    return list(_keys(Config, ""))
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}.", "Check the path given to --config.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: is not TOML: {error}.", 'Texts need quotes: spec = "demo"') from None
+
+
+def _value(raw: str) -> object:
+    try:
+        return tomllib.loads(f"x = {raw}")["x"]
+    except tomllib.TOMLDecodeError:
+        return raw  # a bare word: demo, out.mp4, #00ff00
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, object]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _build(tree: dict[str, Any], values: Mapping[str, tuple[object, str]]) -> Config:
+    for key, (value, place) in values.items():
+        *tables, name = key.split(".")
+        table = tree
+        for part in tables:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise _unknown(key, value, place)
+        table[name] = value
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise _explain(error.errors()[0], values) from None
+
+
+def _explain(problem: Any, values: Mapping[str, tuple[object, str]]) -> ConfigError:
+    path = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int))
+    key = path if path in values else next((k for k in values if k.startswith(path + ".")), path)
+    value, place = values.get(key, (problem["input"], "settings"))
+    if problem["type"] == "extra_forbidden" or (key != path and path in all_keys()):
+        return _unknown(key, value, place)
+    return ConfigError(f"{place}: {key} = {_text(value)} is not possible: {problem['msg']}.")
+
+
+def _unknown(key: str, value: object, place: str) -> ConfigError:
+    keys = all_keys()
+    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
+    if not near:  # the right name in the wrong table
+        near = [k for k in keys if k.rpartition(".")[2] == key.rpartition(".")[2]][:1]
+    hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(Config.model_fields)}."
+    return ConfigError(f"{place}: unknown key {key} (= {_text(value)}).", hint)
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _keys(model: type[BaseModel], prefix: str) -> Iterable[str]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _keys(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _write_table(table: Mapping[str, Any], name: str, lines: list[str]) -> None:
+    plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    if plain:
+        lines += ["", f"[{name}]"] if name else []
+        lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
+    for key, value in table.items():
+        if isinstance(value, dict):
+            _write_table(value, f"{name}.{key}" if name else key, lines)

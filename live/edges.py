@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -22,6 +22,8 @@ from live.clock import Clock, ms
 __all__ = ["Closed", "Edge", "EdgeStats", "Fanout", "Latest", "Lossless", "Packet", "Window"]
 
 T = TypeVar("T")
+U = TypeVar("U")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Closed(Exception):
@@ -29,7 +31,7 @@ class Closed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Packet(Generic[T]):
+class Packet(Generic[T_co]):
     """The envelope of everything that moves through `live`; algorithms see only `value`.
 
     Attributes:
@@ -44,10 +46,14 @@ class Packet(Generic[T]):
 
     seq: int
     t_capture_ns: int
-    value: T
+    value: T_co
     epoch: int = 0
     stages_ns: dict[str, int] = field(default_factory=dict)
     t_media_ns: int = 0
+
+    def carry(self, value: U, stages_ns: Mapping[str, int]) -> Packet[U]:
+        """The same frame one stage further: another payload, and that stage's times added."""
+        return Packet(self.seq, self.t_capture_ns, value, self.epoch, {**self.stages_ns, **stages_ns}, self.t_media_ns)
 
 
 @dataclass(slots=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from faceshot.types import CameraImage, FaceState, Rendered
 from live.edges import Edge, Packet
 
-__all__ = ["Sink", "Source", "SourceInfo", "Tracker"]
+__all__ = ["Sink", "Source", "SourceInfo", "Styled", "Tracker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +79,15 @@ class Sink(Protocol):
         """Open, consume until `frames` raises `Closed` or the task is cancelled, then close in `finally`.
 
         Raises `SinkError` with the cure when it cannot be opened or breaks.
+        """
+
+
+@runtime_checkable
+class Styled(Protocol):
+    """A sink that cannot show transparency, so it puts a background behind the picture."""
+
+    def restyle(self, background: str, mirror: bool) -> None:
+        """Use another background (`transparent`, a colour or a picture's path) from the next picture on.
+
+        Raises `ConfigError`; nothing is changed then. `mirror` flips the picture; a show flips before its sinks.
         """

@@ -1,0 +1,173 @@
+"""The composition root: from a configuration to a show. Only this file knows concrete classes, and it imports each when
+it is asked for, so that a missing back end hurts nobody who does not use it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from faceshot.animators import Animator
+from faceshot.types import Character
+from live.clock import Clock, LoopClock
+from live.config import Config
+from live.errors import ConfigError, SinkError, SourceError
+from live.show import Parts, Show
+from live.stages import Sink, Source, Tracker
+from live.workers import ThreadWorker
+
+__all__ = ["build_animator", "build_show", "build_sinks", "build_source", "build_tracker", "open_character"]
+
+ANIMATORS = {
+    "warp": "faceshot.animators.warp:WarpAnimator",
+}
+SOURCES = {
+    "camera": "live.sources.camera:CameraSource",
+    "file": "live.sources.file:FileSource",
+    "clip": "live.sources.clip:ClipSource",
+}
+SINKS = {
+    "vcam": "live.sinks.virtual_camera:VirtualCameraSink",
+    "record": "live.sinks.recorder:RecorderSink",
+    "null": "live.sinks.null:NullSink",
+}
+RECORDINGS = (".mp4", ".webm")
+SOURCE_KINDS = "demo, a camera (number or name), a video file, a .motion clip"
+
+
+def build_show(config: Config) -> Show:
+    """A show that is ready to run. Call it on the running event loop, whose time is the show's.
+
+    Raises:
+        ConfigError, SinkError: what the configuration asks for cannot be built. Characters, sources and models are
+            opened by `Show.run`, away from the event loop.
+    """
+    clock = LoopClock()
+    parts = Parts(
+        open_character=partial(open_character, config=config),
+        read_picture=partial(_read_picture, config=config),
+        list_characters=_list_characters,
+        make_source=partial(build_source, config=config, clock=clock),
+        make_tracker=partial(build_tracker, config),
+        make_animator=partial(build_animator, config.animator.kind),
+        make_fallback=partial(build_animator, "warp"),
+        make_worker=ThreadWorker,
+    )
+    return Show(config, clock, parts, build_sinks(config, clock))
+
+
+def build_source(spec: str, config: Config, clock: Clock) -> Source:
+    """The source that `spec` means, not open yet. Blocks while cameras are listed or a clip is read.
+
+    Raises:
+        SourceError: there is no such source.
+        MotionClipError: the clip is damaged.
+    """
+    if spec == "auto":
+        spec = _first_camera() or "demo"
+    how = {"realtime": config.source.realtime, "loop": config.source.loop}
+    path = Path(spec).expanduser()
+    if "://" in spec:
+        scheme = spec.partition("://")[0]
+        raise SourceError(f"No source speaks {scheme}:// (in {spec}).", f"There are: {SOURCE_KINDS}.")
+    if spec == "demo" or _is_clip(spec):
+        from faceshot.motion_clip import bundled_clips, open_clip
+
+        names = bundled_clips() if spec == "demo" else (spec,)
+        clips = [open_clip(str(path) if path.is_file() else name) for name in names]
+        made: Source = _load(SOURCES["clip"])(clips, clock, **how, name="demo" if spec == "demo" else path.stem)
+        return made
+    if path.is_file():
+        made = _load(SOURCES["file"])(path, clock, **how)
+        return made
+    if path.is_dir() or (not spec.startswith("/dev/") and ("/" in spec or "\\" in spec or path.suffix)):
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise SourceError(f"The file {spec} {what}.", f"A source is one of: {SOURCE_KINDS}.")
+    size_wh = (config.source.width, config.source.height)
+    made = _load(SOURCES["camera"])(spec, size_wh, config.source.fps, clock)
+    return made
+
+
+def build_tracker(config: Config) -> Tracker:
+    """The face tracker. Blocks for a second or more while its models load. Raises `WeightsMissing`."""
+    from faceshot.tracker import make_tracker
+
+    return make_tracker(config.tracker.kind, config.models.folder)
+
+
+def build_animator(kind: str) -> Animator:
+    """An animator without a character."""
+    made: Animator = _load(ANIMATORS[kind])()
+    return made
+
+
+def build_sinks(config: Config, clock: Clock) -> list[Sink]:
+    """The sinks that `output.sinks` names. Raises `SinkError` or `ConfigError`."""
+    return [_build_sink(spec, config, clock) for spec in config.output.sinks]
+
+
+def open_character(spec: str, config: Config) -> Character:
+    """The character that `spec` means, at the size to be rendered. Raises `CharacterFileError` or `PictureError`."""
+    from faceshot import character
+
+    return character.resize(character.open_character(spec, config.models.folder), config.animator.max_side_px)
+
+
+def _build_sink(spec: str, config: Config, clock: Clock) -> Sink:
+    background, server = config.output.background, config.server
+    sink: Sink
+    if spec == "null":
+        sink = _load(SINKS["null"])("latest" if config.source.realtime else "lossless")
+    elif spec == "vcam":
+        view_url = f"http://{server.host}:{server.port}/view"
+        sink = _load(SINKS["vcam"])(clock, background, view_url=view_url)
+    elif spec.lower().endswith(RECORDINGS) and "://" not in spec:
+        if not config.source.realtime:
+            raise ConfigError(
+                f"Recording to {spec} follows real time, but source.realtime is false.",
+                "Type faceshot render CHARACTER DRIVE -o OUT.mp4 to make a video as fast as possible.",
+            )
+        sink = _load(SINKS["record"])(spec, clock, background)
+    else:
+        raise SinkError(f"There is no output {spec!r}.", "Outputs are: vcam, null, or a file ending in .mp4 or .webm.")
+    return sink
+
+
+def _read_picture(data: bytes, name: str, config: Config) -> Character:
+    from faceshot import character, pictures
+
+    if name.lower().endswith(".faceshot"):
+        made = character.read_character(data)
+    else:
+        rgba = pictures.read_picture(data, name)
+        made = character.character_from_picture(rgba, Path(name).stem or name, config.models.folder)
+    return character.resize(made, config.animator.max_side_px)
+
+
+def _list_characters() -> list[dict[str, str]]:
+    from faceshot import character
+
+    rows = []
+    for name in character.bundled_names():
+        who = character.open_character(name)
+        rows.append({"spec": name, "name": who.name, "kind": who.kind})
+    return rows
+
+
+def _first_camera() -> str | None:
+    from live.sources.cameras import list_cameras
+
+    return next((str(camera.index) for camera in list_cameras() if not camera.is_own_output), None)
+
+
+def _is_clip(spec: str) -> bool:
+    from faceshot.motion_clip import bundled_clips
+
+    return spec.endswith(".motion") or spec in bundled_clips()
+
+
+def _load(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,177 @@
+"""What the render worker owns: puppeteer and animator, and what replaces them when they fail.
+
+Synchronous; `perform`, `swap` and `reset` are called in the render worker, `prepare` in any.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from faceshot.animators import Animator
+from faceshot.animators.output import mirrored
+from faceshot.errors import FaceshotError
+from faceshot.puppeteer import Puppeteer
+from faceshot.types import Character, Drive, FaceState, Rendered
+from live.clock import Clock
+from live.edges import Packet
+
+__all__ = ["Puppet", "prepare"]
+
+log = logging.getLogger(__name__)
+
+SHORTEST_STEP_S = 0.001
+LONGEST_STEP_S = 0.25
+
+
+def prepare(make_animator: Callable[[], Animator], character: Character) -> Animator:
+    """A new animator with `character` loaded; the blocking half of a character switch."""
+    animator = make_animator()
+    try:
+        animator.load(character)
+    except BaseException:
+        animator.close()
+        raise
+    return animator
+
+
+class Puppet:
+    """Turns face states into pictures and never raises: a failing animator is replaced by `make_fallback()`, and when
+    that fails too the picture is blank. There is no camera image here that could be shown.
+
+    Args:
+        animator: with the character loaded.
+        make_fallback: makes the animator that is always there.
+        media_time: step by the packets' media time (offline) instead of their capture time.
+
+    Attributes:
+        character: who is on air.
+        mirror: whether pictures are flipped left to right.
+        message: what is wrong now, for the user; None when all is well. Readable from any thread.
+    """
+
+    def __init__(
+        self,
+        puppeteer: Puppeteer,
+        character: Character,
+        animator: Animator,
+        make_fallback: Callable[[], Animator],
+        clock: Clock,
+        media_time: bool = False,
+    ) -> None:
+        self.puppeteer = puppeteer
+        self.character = character
+        self.animator = animator
+        self.mirror = False
+        self.message: str | None = None
+        self.blank = Rendered.blank(character.size_wh)
+        self._make_fallback = make_fallback
+        self._clock = clock
+        self._media_time = media_time
+        self._standing: str | None = None  # the message of a fallback; it stays until the next character
+        self._fault: str | None = None
+        self._fallen_back = False
+        self._drawn: deque[tuple[Packet[FaceState], Drive]] = deque(maxlen=animator.window.size)
+        self._last_ns: int | None = None
+        self._asked: deque[Callable[[], None]] = deque()
+
+    def soon(self, wish: Callable[[], None]) -> None:
+        """Call `wish` in the render worker before the next picture. Callable from any thread."""
+        self._asked.append(wish)
+
+    def perform(self, packets: Sequence[Packet[FaceState]], hidden: bool) -> list[Packet[Rendered]]:
+        """One picture per new drive, in the packet of its face state.
+
+        Args:
+            packets: the animator's window, oldest first; one packet for a per-frame animator.
+            hidden: motion goes on, but the pictures are blank.
+        """
+        while self._asked:
+            self._asked.popleft()()
+        self._fault = None
+        t0 = self._clock.now_ns()
+        self._retarget(packets)
+        t1 = self._clock.now_ns()
+        pictures = [self.blank] if hidden else self._render([drive for _, drive in self._drawn])
+        if self.mirror:
+            pictures = [mirrored(picture) for picture in pictures]
+        stages = {"retarget": t1 - t0, "render": self._clock.now_ns() - t1}
+        self.message = self._fault or self._standing
+        late = list(packets)[-len(pictures) :]
+        return [packet.carry(picture, stages) for packet, picture in zip(late, pictures, strict=True)]
+
+    def swap(self, character: Character, animator: Animator) -> None:
+        """Put another character on air; the old animator is closed."""
+        old, self.animator = self.animator, animator
+        self.character = character
+        self.blank = Rendered.blank(character.size_wh)
+        self.message = self._standing = None
+        self._fallen_back = False
+        self._drawn = deque(maxlen=animator.window.size)
+        self.puppeteer.set_character(character)
+        _close(old)
+
+    def reset(self) -> None:
+        """Another source: forget the last performer."""
+        self.puppeteer.reset()
+        self.animator.reset()
+        self._drawn.clear()
+        self._last_ns = None
+
+    def close(self) -> None:
+        """Free the animator."""
+        _close(self.animator)
+
+    def _retarget(self, packets: Sequence[Packet[FaceState]]) -> None:
+        known = {id(packet) for packet, _ in self._drawn}
+        for packet in packets:
+            if id(packet) in known:  # its window overlaps the last one
+                continue
+            t_ns = packet.t_media_ns if self._media_time else packet.t_capture_ns
+            dt_s = (t_ns - self._last_ns) / 1e9 if self._last_ns is not None else 1 / 30
+            self._last_ns = t_ns
+            try:
+                drive = self.puppeteer.step(packet.value, min(max(dt_s, SHORTEST_STEP_S), LONGEST_STEP_S))
+            except Exception as error:
+                self._report("The motion of one frame could not be used", error)
+                drive = Drive.neutral(self.character)
+            self._drawn.append((packet, drive))
+
+    def _render(self, drives: Sequence[Drive]) -> list[Rendered]:
+        try:
+            return self.animator.render(drives)
+        except Exception as error:
+            if not self._fallen_back:
+                self._fall_back(error)
+        try:
+            return self.animator.render(drives[-1:])
+        except Exception as error:
+            self._report("Nothing can be drawn; the picture is blank", error)
+            return [self.blank]
+
+    def _fall_back(self, error: Exception) -> None:
+        self._fallen_back = True
+        self._report("The animator failed; drawing with warp instead", error)
+        self._standing = self._fault
+        try:
+            animator = prepare(self._make_fallback, self.character)
+        except Exception as another:
+            self._report("The animator failed, and warp cannot draw this character", another)
+            return
+        _close(self.animator)
+        self.animator = animator
+        self._drawn = deque(self._drawn, maxlen=animator.window.size)
+
+    def _report(self, what: str, error: Exception) -> None:
+        text = f"{what}: {error if isinstance(error, FaceshotError) else repr(error)}"
+        if text != self.message:  # once, not once a frame
+            log.warning(text, exc_info=None if isinstance(error, FaceshotError) else error)
+        self._fault = text
+
+
+def _close(animator: Animator) -> None:
+    try:
+        animator.close()
+    except Exception:
+        log.exception("an animator did not close cleanly")

@@ -1,0 +1,331 @@
+"""The running session: owns the pipeline's parts, and is what the server and the command line control.
+
+`Show.run` plays; everything else may be called meanwhile, on the same event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from faceshot.animators import Animator
+from faceshot.puppeteer import MotionSettings, Puppeteer
+from faceshot.types import Character, Rendered
+from live.air import Air
+from live.clock import Clock
+from live.config import Config, with_changes
+from live.edges import Fanout
+from live.errors import ConfigError, SourceError
+from live.face_finder import FaceFinder
+from live.feed import Feed
+from live.pipeline import Pipeline
+from live.puppet import Puppet, prepare
+from live.stages import Sink, Source, Styled, Tracker
+from live.stats import Stats
+from live.workers import Worker
+
+__all__ = ["Parts", "Show"]
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 5.0  # how long sinks may write on after the last picture
+UPLOADS = 8  # dropped pictures that stay at hand
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a show is made from; `live.build` fills it, tests fill it with fakes. All but `make_worker` may block.
+
+    Attributes:
+        open_character: a bundled name or a path to a character, at the size to be rendered.
+        read_picture: bytes of a dropped picture and its name to a character, at the size to be rendered.
+        list_characters: rows of spec, name and kind.
+        make_source: a spec to a source that is not open yet.
+    """
+
+    open_character: Callable[[str], Character]
+    read_picture: Callable[[bytes, str], Character]
+    list_characters: Callable[[], Sequence[Mapping[str, str]]]
+    make_source: Callable[[str], Source]
+    make_tracker: Callable[[], Tracker]
+    make_animator: Callable[[], Animator]
+    make_fallback: Callable[[], Animator]
+    make_worker: Callable[[str], Worker]
+
+
+class Show:
+    """One session.
+
+    Args:
+        sinks: built, not open.
+
+    Attributes:
+        config: as it is now; `update` and the switches replace it.
+        frames: where viewers subscribe an edge of their own.
+        stats: counters.
+        viewers: how many there are; the server keeps it up to date.
+    """
+
+    def __init__(self, config: Config, clock: Clock, parts: Parts, sinks: Sequence[Sink] = ()) -> None:
+        self.config = config
+        self.clock = clock
+        self.stats = Stats(clock)
+        self.viewers = 0
+        self._parts = parts
+        self._sinks = tuple(sinks)
+        self._offline = not config.source.realtime
+        side = config.animator.max_side_px
+        self._air = Air(clock, self.stats, (side, side), self._offline)
+        self._load_worker = parts.make_worker("load")
+        self._finder = FaceFinder(parts.make_tracker, clock)
+        self._feed = self._new_feed(config.source.spec)
+        self._message: str | None = None
+        self._characters: list[dict[str, str]] = []
+        self._uploads: dict[str, Character] = {}
+        self._switching = asyncio.Lock()
+        self._ready = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._puppet: Puppet | None = None
+        self._pipeline: Pipeline | None = None
+
+    @property
+    def frames(self) -> Fanout[Rendered]:
+        return self._air.frames
+
+    async def run(self, duration_s: float | None = None) -> None:
+        """Play until `stop`, the end of a source that does not loop, or `duration_s` seconds after the first picture.
+
+        Raises:
+            FaceshotError: the character or the source of the configuration cannot be opened.
+        """
+        track, render = self._parts.make_worker("track"), self._parts.make_worker("render")
+        try:
+            pipeline = await self._prepare(track, render, keep_on=duration_s is not None)
+            async with asyncio.TaskGroup() as group:
+                sinks = [group.create_task(self._air.serve(sink, self.config.output.fps)) for sink in self._sinks]
+                ended = pipeline.start(group)
+                opening = group.create_task(self._begin())
+                stop = group.create_task(self._stop.wait())
+                await asyncio.wait([ended, stop], timeout=duration_s, return_when=asyncio.FIRST_COMPLETED)
+                stop.cancel()
+                opening.cancel()
+                pipeline.finish()
+                await _bounded([ended, *sinks], DRAIN_S)
+        except BaseExceptionGroup as group_error:
+            raise _first(group_error) from None
+        finally:
+            self._air.close()
+            if self._puppet is not None:
+                await _finish(render, self._puppet.close)
+            await _finish(track, self._finder.close)
+            await self._load_worker.close()
+
+    def stop(self) -> None:
+        """End the show: what is on its way is still shown and written, then `run` returns."""
+        self._stop.set()
+
+    # What the user can do.
+
+    def calibrate(self) -> None:
+        """Take the performer's next stable second as the neutral pose."""
+        if self._puppet is not None:
+            self._puppet.soon(self._puppet.puppeteer.calibrate)
+
+    def set_paused(self, on: bool) -> None:
+        """Freeze the last picture, or go on."""
+        self._air.pause(on)
+
+    def set_hidden(self, on: bool) -> None:
+        """Panic: blank pictures from this very moment, everywhere; or back on air."""
+        self._air.hide(on)
+
+    async def set_character(self, spec: str) -> None:
+        """Put another character on air. Raises `FaceshotError` when it cannot; the old one stays then."""
+        await self._ready.wait()
+        async with self._switching:
+            character = self._uploads.get(spec)
+            if character is None:
+                character = await self._load_worker.run(self._parts.open_character, spec)
+            await self._cast(spec, character)
+
+    async def set_picture(self, data: bytes, filename: str) -> None:
+        """Make a character of a dropped picture or character file and put it on air. Raises `FaceshotError`."""
+        await self._ready.wait()
+        name = PurePath(filename).name or "picture"
+        async with self._switching:
+            character = await self._load_worker.run(self._parts.read_picture, data, name)
+            await self._cast(name, character)
+            self._uploads.pop(name, None)
+            self._uploads[name] = character
+            if len(self._uploads) > UPLOADS:
+                del self._uploads[next(iter(self._uploads))]
+
+    async def set_source(self, spec: str) -> None:
+        """Drive the character by another source. Raises `SourceError` when it cannot be opened; the old one goes on."""
+        await self._ready.wait()
+        assert self._pipeline is not None
+        async with self._switching:
+            feed = self._new_feed(spec)
+            if spec == self._feed.spec:
+                await self._pipeline.stop_source()  # a device opens only once
+            await feed.open()
+            await self._play(feed)
+
+    def update(self, changes: Mapping[str, object]) -> None:
+        """Change settings by dotted key: all of `motion.`, `output.mirror`, `output.background`. Raises `ConfigError`;
+        nothing is changed then."""
+        for key in changes:
+            if not key.startswith("motion.") and key not in ("output.mirror", "output.background"):
+                raise ConfigError(
+                    f"{key} cannot be changed while the show runs.",
+                    "motion.*, output.mirror and output.background can; for the rest start again with --set.",
+                )
+        config = with_changes(self.config, changes)
+        if config.output.background != self.config.output.background:
+            for sink in self._sinks:
+                if isinstance(sink, Styled):
+                    sink.restyle(config.output.background, mirror=False)
+        self.config = config
+        self._apply()
+
+    def state(self) -> dict[str, Any]:
+        """Everything the control page shows, ready for JSON."""
+        puppet, stats = self._puppet, self.stats.snapshot()
+        shown = {"spec": self.config.character.spec, "name": self.config.character.spec, "kind": ""}
+        if puppet is not None:
+            shown.update(name=puppet.character.name, kind=puppet.character.kind)
+        return {
+            "character": shown,
+            "characters": [*self._characters, *(_row(spec, who) for spec, who in self._uploads.items())],
+            "source": {
+                "spec": self._feed.spec,
+                "name": self._feed.info.name if self._feed.info else self._feed.spec,
+                "state": self._feed.state,
+            },
+            "face": puppet.puppeteer.status if puppet else "waiting",
+            "paused": self._air.paused,
+            "hidden": self._air.hidden,
+            "motion": {**self.config.motion.model_dump(), "mirror": self._mirrored},
+            "output": {"mirror": self.config.output.mirror, "background": self.config.output.background},
+            "sinks": [
+                {"name": sink.name, "state": "running" if sink.running else "stopped", "error": sink.error}
+                for sink in self._air.sinks
+            ],
+            "stats": {key: value for key, value in stats.items() if key not in ("stages", "rss_mb")},
+            "viewers": self.viewers,
+            "message": self._feed.message
+            or self._finder.message
+            or (puppet.message if puppet else None)
+            or self._message,
+            "size_wh": list(self._air.size_wh),
+        }
+
+    # How it is done.
+
+    async def _prepare(self, track: Worker, render: Worker, keep_on: bool) -> Pipeline:
+        """Load the character: all that the first picture needs."""
+        spec = self.config.character.spec
+        character = await self._load_worker.run(self._parts.open_character, spec)
+        animator = await self._load_worker.run(prepare, self._parts.make_animator, character)
+        puppeteer = await self._load_worker.run(Puppeteer, character)
+        self._puppet = Puppet(puppeteer, character, animator, self._parts.make_fallback, self.clock, self._offline)
+        self._air.size_wh = character.size_wh
+        self._apply()
+        self._pipeline = Pipeline(
+            self.clock,
+            self.stats,
+            self._finder,
+            self._puppet,
+            self._air,
+            track,
+            render,
+            self.config.output.fps,
+            offline=self._offline,
+            keep_on=keep_on,
+        )
+        return self._pipeline
+
+    async def _begin(self) -> None:
+        """While the character idles already: open the source, then look what other characters there are."""
+        try:
+            await self._feed.open()
+        except SourceError as error:
+            if self._feed.spec != "auto":
+                raise
+            self._message = f"{error.message} Playing the demo instead."
+            log.warning("%s", error)
+            self._feed = self._new_feed("demo")
+            await self._feed.open()
+        await self._play(self._feed)
+        self._ready.set()
+        self._characters = [dict(row) for row in await self._load_worker.run(self._parts.list_characters)]
+
+    def _new_feed(self, spec: str) -> Feed:
+        async def make_source() -> Source:
+            return await self._load_worker.run(self._parts.make_source, spec)
+
+        return Feed(spec, make_source, self.clock, retry=not self._offline)
+
+    async def _play(self, feed: Feed) -> None:
+        assert self._pipeline is not None
+        self._feed = feed
+        await self._pipeline.play(feed)
+        self._apply()
+
+    async def _cast(self, spec: str, character: Character) -> None:
+        assert self._pipeline is not None
+        animator = await self._load_worker.run(prepare, self._parts.make_animator, character)
+        await self._pipeline.cast(character, animator)
+        self.config = with_changes(self.config, {"character.spec": spec})
+
+    @property
+    def _mirrored(self) -> bool:
+        wanted = self.config.motion.mirror
+        return bool(self._feed.info and self._feed.info.mirrored) if wanted is None else wanted
+
+    def _apply(self) -> None:
+        """Hand the settings that may change in the middle of a show to those who use them."""
+        motion = self.config.motion
+        if self._puppet is not None:
+            self._puppet.mirror = self.config.output.mirror
+            self._puppet.puppeteer.settings = MotionSettings(
+                head=motion.gains.head,
+                eyes=motion.gains.eyes,
+                brows=motion.gains.brows,
+                mouth=motion.gains.mouth,
+                smoothing=motion.smoothing,
+                mirror=self._mirrored,
+                hold_s=motion.hold_s,
+                idle=motion.idle,
+            )
+
+
+def _row(spec: str, character: Character) -> dict[str, str]:
+    return {"spec": spec, "name": character.name, "kind": character.kind}
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _bounded(tasks: Sequence[asyncio.Task[None]], timeout_s: float) -> None:
+    """Wait for the tasks, then cancel those that hang."""
+    _, late = await asyncio.wait(tasks, timeout=timeout_s)
+    for task in late:
+        log.warning("an output did not finish within %g s; it is cut off", timeout_s)
+        task.cancel()
+
+
+async def _finish(worker: Worker, last: Callable[[], None]) -> None:
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            await worker.run(last)
+    except TimeoutError:
+        pass  # `close` names the thread
+    await worker.close()
