@@ -1,0 +1,147 @@
+"""The web application: pages, viewers, state feed and API over one show."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket
+
+from faceshot.errors import FaceshotError
+from live.server.api import Api, error_response
+from live.server.encode import ALPHA_CODECS
+from live.server.feed import StateFeed
+from live.server.guard import Guard
+from live.server.viewers import Viewers
+from live.workers import ThreadWorker, Worker
+
+if TYPE_CHECKING:
+    from live.show import Show
+
+__all__ = ["create_app"]
+
+STATIC = Path(__file__).parent / "static"
+
+_CONTROL_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+# The viewer may be framed by overlays, and OBS puts a browser source's custom CSS into the page as a <style> element.
+_VIEW_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; object-src 'none'; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+class _Static(StaticFiles):
+    """Files that the browser keeps but asks about each time, so that an upgraded program is never half old."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
+def create_app(show: Show, worker: Worker | None = None) -> Starlette:
+    """The application for `show`.
+
+    Args:
+        worker: where pictures are encoded and errands run; None starts two threads and ends them with the application.
+    """
+    encoding = worker or ThreadWorker("encode")
+    errands = worker or ThreadWorker("server-errands")
+    config = show.config.server
+    viewers = Viewers(show.frames, show.clock, encoding, config.max_viewers)
+    feed = StateFeed(lambda: api.state())
+    api = Api(show, viewers, feed, errands)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        if worker is None:
+            await encoding.close()
+            await errands.close()
+
+    async def watch(socket: WebSocket) -> None:
+        alpha_codec = socket.query_params.get("codec", "mask")
+        if alpha_codec not in ALPHA_CODECS:
+            refusal = {"error": f"Unknown codec {alpha_codec!r}.", "hint": f"Allowed: {', '.join(ALPHA_CODECS)}."}
+            await socket.send_denial_response(JSONResponse(refusal, 400))
+        elif viewers.full:
+            await socket.send_denial_response(_viewers_full(config.max_viewers))
+        else:
+            await socket.accept()
+            await viewers.serve(socket, cast("ALPHA_CODECS", alpha_codec), "preview" in socket.query_params)
+
+    async def why_not_watch(request: Request) -> Response:
+        """A page cannot read why its WebSocket was refused, so it asks again over HTTP."""
+        if viewers.full:
+            return _viewers_full(config.max_viewers)
+        return JSONResponse({"error": "This address speaks WebSocket.", "hint": "Open /view in a browser."}, 426)
+
+    async def control(socket: WebSocket) -> None:
+        if feed.full:
+            await socket.send_denial_response(
+                JSONResponse({"error": "Too many control pages are open.", "hint": "Close one."}, 503)
+            )
+        else:
+            await socket.accept()
+            await feed.serve(socket)
+
+    routes = [
+        Route("/", _page("index.html", _CONTROL_POLICY)),
+        Route("/view", _page("view.html", _VIEW_POLICY)),
+        Route("/favicon.ico", _page("favicon.svg", _CONTROL_POLICY)),
+        WebSocketRoute("/ws/view", watch),
+        Route("/ws/view", why_not_watch),
+        WebSocketRoute("/ws/control", control),
+        Mount("/api", routes=api.routes()),
+        Mount("/static", _Static(directory=STATIC)),
+    ]
+    return Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[Middleware(Guard, host=config.host)],
+        exception_handlers={FaceshotError: _on_faceshot_error, HTTPException: _on_http_error},
+    )
+
+
+def _page(name: str, policy: str):  # type: ignore[no-untyped-def]
+    async def page(request: Request) -> Response:
+        headers = {"cache-control": "no-cache", "content-security-policy": policy}
+        return FileResponse(STATIC / name, headers=headers)
+
+    return page
+
+
+def _viewers_full(limit: int) -> JSONResponse:
+    return JSONResponse(
+        {
+            "error": f"All {limit} places for viewers are taken.",
+            "hint": f"Close one, or start with --set server.max_viewers={limit * 2}.",
+        },
+        503,
+    )
+
+
+async def _on_faceshot_error(request: Request, error: Exception) -> Response:
+    return error_response(cast(FaceshotError, error))
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    http = cast(HTTPException, error)
+    hints = {404: "The pages are / and /view; live/server/api.py lists the API.", 405: "Commands are POST requests."}
+    return JSONResponse(
+        {"error": f"{http.detail}: {request.method} {request.url.path}", "hint": hints.get(http.status_code, "")},
+        http.status_code,
+        http.headers,
+    )

@@ -1,0 +1,57 @@
+// Commands to the server. Every POST answers with the new state; every failure becomes an ApiError with a hint.
+
+export class ApiError extends Error {
+  constructor(message, hint = "") {
+    super(message);
+    this.hint = hint;
+  }
+}
+
+const GONE = ["The server does not answer.", "Start `faceshot live` again."];
+
+export async function get(path) {
+  return request(path, {});
+}
+
+export async function post(path, body) {
+  return request(path, { method: "POST", body: body === undefined ? undefined : JSON.stringify(body) });
+}
+
+async function request(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new ApiError(...GONE);
+  }
+  return answer(response.ok, await response.text());
+}
+
+function answer(ok, text) {
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new ApiError("The server gave an answer that this page does not understand.", "Reload the page.");
+  }
+  if (!ok) throw new ApiError(value.error ?? "The server refused.", value.hint);
+  return value;
+}
+
+// fetch() cannot tell how much of a body has gone; XMLHttpRequest can. `onProgress` gets 0 to 1.
+export function upload(file, onProgress) {
+  return new Promise((resolve, reject) => {
+    const xhr = new XMLHttpRequest();
+    xhr.open("POST", `/api/picture?filename=${encodeURIComponent(file.name)}`);
+    xhr.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
+    xhr.onerror = () => reject(new ApiError(...GONE));
+    xhr.onload = () => {
+      try {
+        resolve(answer(xhr.status < 400, xhr.responseText));
+      } catch (error) {
+        reject(error);
+      }
+    };
+    xhr.send(file);
+  });
+}

@@ -1,0 +1,109 @@
+// Shows the show on a canvas. Never queues: the server sends the next picture when the last but one is on screen, and a
+// picture that was overtaken while another was being decoded is skipped.
+
+import { Socket } from "./socket.js";
+import { JPEG_MASK, ack, decodeChunk, visible } from "./viewer-protocol.js";
+
+export class Viewer {
+  // `preview`: the control page's own picture, not counted as a viewer. `onState` gets "live", "lost" or "refused"
+  // (with the reason); `onFrame(chunk)` is called after each picture is drawn.
+  constructor(canvas, { preview = false, codec = "", onState = () => {}, onFrame = () => {} } = {}) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d");
+    this.onState = onState;
+    this.onFrame = onFrame;
+    this.next = null;
+    this.busy = false;
+    this.shown = 0;
+
+    const query = new URLSearchParams();
+    if (preview) query.set("preview", "1");
+    if (codec) query.set("codec", codec);
+    this.socket = new Socket(`/ws/view?${query}`, {
+      onOpen: () => {
+        this.next = null;
+        this.tellVisible();
+      },
+      onMessage: (event) => this.take(event.data),
+      onClose: (event, wasOpen) => this.closed(wasOpen),
+    });
+
+    this.obsVisible = true;
+    document.addEventListener("visibilitychange", () => this.tellVisible());
+    // In OBS a hidden source still counts as a visible page; it says so by an event of its own.
+    addEventListener("obsSourceVisibleChanged", (event) => {
+      this.obsVisible = event.detail.visible;
+      this.tellVisible();
+    });
+  }
+
+  tellVisible() {
+    this.socket.send(visible(this.obsVisible && document.visibilityState === "visible"));
+  }
+
+  // Clears the canvas at once, without waiting for the server.
+  blank() {
+    this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+  }
+
+  take(data) {
+    const chunk = decodeChunk(data);
+    if (this.next) this.socket.send(ack(this.next.sequence)); // overtaken
+    this.next = chunk;
+    if (!this.busy) this.drain();
+  }
+
+  async drain() {
+    this.busy = true;
+    try {
+      while (this.next) {
+        const chunk = this.next;
+        this.next = null;
+        await this.show(chunk);
+        this.socket.send(ack(chunk.sequence));
+        this.onState("live");
+        this.onFrame(chunk);
+      }
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  async show(chunk) {
+    const start = performance.now();
+    for (const frame of chunk.frames) {
+      const bitmaps = await Promise.all([frame.picture, frame.mask].filter(Boolean).map((blob) => createImageBitmap(blob)));
+      const wait = start + frame.offsetMs - performance.now();
+      if (wait > 2) await new Promise((resolve) => setTimeout(resolve, wait));
+      this.draw(chunk, bitmaps);
+      for (const bitmap of bitmaps) bitmap.close();
+      this.shown++;
+    }
+  }
+
+  draw(chunk, [picture, mask]) {
+    const { canvas, context } = this;
+    if (canvas.width !== chunk.width || canvas.height !== chunk.height) {
+      canvas.width = chunk.width;
+      canvas.height = chunk.height;
+    }
+    context.globalCompositeOperation = "copy";
+    context.drawImage(picture, 0, 0);
+    if (chunk.codec === JPEG_MASK) {
+      context.globalCompositeOperation = "destination-in"; // keeps of the colours what the mask says
+      context.drawImage(mask, 0, 0);
+    }
+  }
+
+  async closed(wasOpen) {
+    this.onState("lost");
+    if (wasOpen) return;
+    // The handshake failed and a page may not see why: ask.
+    try {
+      const response = await fetch("/ws/view");
+      if (response.status === 503) this.onState("refused", (await response.json()).error);
+    } catch {
+      // nobody there: "lost" is the whole story
+    }
+  }
+}

@@ -1,0 +1,50 @@
+"""Small portraits of the characters for the picker: cut around the face, made once, off the event loop."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from faceshot.types import Character
+from live.workers import Worker
+
+__all__ = ["Thumbnails", "portrait"]
+
+_SIDE_PX = 176
+_FACES_ACROSS = 2.3
+_QUALITY = 82
+
+
+def portrait(character: Character, side_px: int = _SIDE_PX) -> bytes:
+    """The character's head as a square WebP with alpha, `side_px` a side."""
+    face = character.points_xy[character.visible]
+    low, high = face.min(axis=0), face.max(axis=0)
+    centre_x, centre_y = (low + high) / 2
+    half = float(np.max(high - low)) * _FACES_ACROSS / 2
+    # Heads reach further up (hair, ears) than down from the middle of the landmarks, which end at the brows.
+    box = (centre_x - half, centre_y - half * 1.15, centre_x + half, centre_y + half * 0.85)
+    # Cropping beyond the picture fills with transparent pixels.
+    cut = Image.fromarray(character.rgba).crop(tuple(round(float(value)) for value in box))
+    buffer = io.BytesIO()
+    cut.resize((side_px, side_px), Image.Resampling.LANCZOS).save(buffer, "WEBP", quality=_QUALITY)
+    return buffer.getvalue()
+
+
+class Thumbnails:
+    """Portraits by key, each made at most once while it is asked for."""
+
+    def __init__(self, worker: Worker, kept: int = 64) -> None:
+        self._worker = worker
+        self._kept = kept
+        self._made: dict[str, bytes] = {}
+
+    async def get(self, key: str, load: Callable[[], Character]) -> bytes:
+        """The portrait of `load()`, remembered under `key`. `load` runs in the worker and may raise."""
+        if key not in self._made:
+            self._made[key] = await self._worker.run(lambda: portrait(load()))
+            while len(self._made) > self._kept:
+                del self._made[next(iter(self._made))]
+        return self._made[key]
