@@ -1,4 +1,4 @@
-"""The `faceshot` command: every sub-command, its options and its help. Bodies are in `live.commands`, imported when run.
+"""The `faceshot` command: its sub-commands, options and help. Bodies are in `live.commands`, imported when run.
 
 Exit codes: 0 done (Ctrl-C is how a show ends), 1 it failed (the reason is on stderr), 2 wrong usage, 130 interrupted.
 Nothing heavy is imported here: `faceshot --help` answers at once.
@@ -56,7 +56,10 @@ def _show_version(value: bool) -> None:
     if value:
         from importlib import metadata
 
-        print(f"faceshot {metadata.version('faceshot-live')}")
+        try:
+            print(f"faceshot {metadata.version('faceshot-live')}")
+        except metadata.PackageNotFoundError:
+            print("faceshot, run from its folder without being installed")
         raise typer.Exit(OK)
 
 
@@ -130,6 +133,7 @@ def render(
     character: Annotated[str, typer.Argument(metavar="CHARACTER", help="Bundled name, picture or .faceshot file.")],
     drive: Annotated[str, typer.Argument(metavar="DRIVE", help="Video of a face, or a motion clip.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="out.mp4, or out.webm with transparency.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT when it is there already.")] = False,
     animator: Annotated[str | None, ANIMATOR] = None,
     config: Annotated[Path | None, CONFIG] = None,
     settings: Annotated[list[str] | None, SETTINGS] = None,
@@ -145,7 +149,7 @@ def render(
 
     options: dict[str, object] = {"character.spec": character, "source.spec": drive, "animator.kind": animator}
     chosen = commands.read_config(config, settings, options)
-    raise typer.Exit(commands.render(chosen, drive, out))
+    raise typer.Exit(commands.render(chosen, drive, out, overwrite))
 
 
 @app.command(short_help="Check this machine and say what cures what is missing.")
@@ -182,7 +186,7 @@ def bench(
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the measurements there.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="Length of each of the two runs.")] = 15.0,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of each of the two runs.")] = 25.0,
     minutes: Annotated[float, typer.Option(min=0, help="Then run that long and watch memory grow.")] = 0.0,
     animator: Annotated[str | None, ANIMATOR] = None,
     config: Annotated[Path | None, CONFIG] = None,

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from live.config import Config
+from live.config import Config, load_config
 from live.terminal import GREEN, RED, YELLOW, colour, print_rows
 
 __all__ = [
@@ -29,6 +30,165 @@ __all__ = [
 OK, FAILED = 0, 1
 
 
+def read_config(file: Path | None, sets: Sequence[str] | None, options: Mapping[str, object]) -> Config:
+    """The configuration from a file, the environment, `--set` and options, the later winning."""
+    import os
+
+    return load_config(file, sets or (), options, os.environ)
+
+
+def go_live(config: Config, duration_s: float | None, stats_json: Path | None) -> int:
+    """A show in the terminal; Ctrl-C is its normal end."""
+    import asyncio
+
+    from live.onair import on_air
+
+    asyncio.run(on_air(config, duration_s, stats_json))
+    return OK
+
+
+def bench(config: Config, seconds: float, minutes: float, json_file: Path | None) -> int:
+    """Measure, print the table, write the JSON."""
+    from live.bench import measure, report
+    from live.files import check_folder, write_json
+
+    if json_file is not None:
+        check_folder(json_file)
+    with _progress() as bar:
+        tasks: dict[str, Any] = {}
+
+        def progress(run: str, part: float) -> None:
+            if run not in tasks:
+                tasks[run] = bar.add_task(run, total=1.0)
+            bar.update(tasks[run], completed=part)
+
+        result = measure(config, seconds, minutes, progress)
+    print(report(result))
+    if json_file is not None:
+        write_json(json_file, result)
+    return OK
+
+
+def render(config: Config, drive: str, out: Path, overwrite: bool) -> int:
+    """Offline: every frame of the driver exactly once, with a progress bar for both passes."""
+    from live.build import build_animator, build_character, build_tracker, motion_settings
+    from live.render import render as render_file
+
+    character = build_character(config)
+    animator = build_animator(config)
+    try:
+        with _progress() as bar:
+            tasks: dict[str, Any] = {}
+
+            def progress(stage: str, done: int, total: int | None) -> None:
+                if stage not in tasks:
+                    tasks[stage] = bar.add_task({"track": "finding the face", "draw": "drawing"}[stage], total=total)
+                bar.update(tasks[stage], completed=done, total=total)
+
+            report = render_file(
+                character,
+                drive,
+                out,
+                lambda: build_tracker(config),
+                animator,
+                motion_settings(config, mirrored=False),
+                config.output.background,
+                overwrite,
+                progress,
+            )
+    finally:
+        animator.close()
+    found = f"face found in {report.with_face} of {report.frames}"
+    print(f"{out}: {report.frames} frames, {report.duration_s:.1f} s; {found}")
+    return OK
+
+
+def models_list(as_json: bool) -> int:
+    """The manifest, and what of it is here."""
+    from dataclasses import asdict
+
+    from faceshot import weights
+
+    places = {entry.file: weights.find(entry.file) for entry in weights.MANIFEST}
+    if as_json:
+        print_json([{**asdict(e), "path": str(places[e.file]) if places[e.file] else None} for e in weights.MANIFEST])
+        return OK
+    rows: list[tuple[str, ...]] = [("KIND", "FILE", "MB", "LICENCE", "WHERE", "FOR")]
+    for entry in weights.MANIFEST:
+        where = str(places[entry.file] or "not here")
+        rows.append((entry.kind, entry.file, f"{entry.size / 1e6:.1f}", entry.licence, where, entry.needed_by))
+    print_rows(rows)
+    print(f"\nSearched: {', '.join(str(place) for place in weights.search_folders())}")
+    return OK
+
+
+def models_pull(kinds: Iterable[str]) -> int:
+    """Fetch what is missing or damaged, with a progress bar a file."""
+    from faceshot import weights
+    from live.fetch import fetch
+
+    folder = weights.search_folders()[0]
+    for entry in _entries(kinds):
+        path = weights.find(entry.file)
+        if path is not None and weights.verify(entry, path) == "ok":
+            print(f"{entry.file}: already here, {path}")
+            continue
+        with _progress() as bar:
+            task = bar.add_task(entry.file, total=entry.size)
+
+            def progress(done: int, bar: Any = bar, task: Any = task) -> None:
+                bar.update(task, completed=done)
+
+            path = fetch(entry, folder, progress)
+        print(f"{entry.file}: {path}")
+    return OK
+
+
+def models_verify() -> int:
+    """Compare every file that is here with the manifest; 1 when one differs."""
+    from faceshot import weights
+
+    wrong = 0
+    rows: list[tuple[str, ...]] = []
+    for entry in weights.MANIFEST:
+        path = weights.find(entry.file)
+        state = weights.verify(entry, path) if path else "missing"
+        if path and state != "ok":
+            wrong += 1
+            rows.append((entry.file, state, f"{path}  → delete it, then: {weights.pull_command(entry)}"))
+        else:
+            rows.append((entry.file, state, str(path or weights.pull_command(entry))))
+    print_rows(rows)
+    return FAILED if wrong else OK
+
+
+def _entries(kinds: Iterable[str]) -> list[Any]:
+    import difflib
+
+    from faceshot import weights
+    from live.errors import ConfigError
+
+    wanted, known = list(kinds), sorted({entry.kind for entry in weights.MANIFEST})
+    for kind in wanted:
+        if kind not in known:
+            near = difflib.get_close_matches(kind, known, 1)
+            guess = f" Did you mean {near[0]}?" if near else ""
+            raise ConfigError(f"There is no model kind {kind!r}.{guess}", f"Known: {', '.join(known)}")
+    return [entry for entry in weights.MANIFEST if not wanted or entry.kind in wanted]
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A rich progress bar on stderr; silent where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield bar
+
+
 def print_json(value: object) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
 
@@ -45,7 +205,9 @@ def doctor(config: Config, as_json: bool) -> int:
 
     marks = {"ok": ("ok  ", GREEN), "warn": ("warn", YELLOW), "fail": ("FAIL", RED)}
     checks = []
-    for check in diagnose(config, this_machine(config.models.folder), weights.cache_folder(), selftest):
+    for check in diagnose(
+        config, this_machine(config.models.folder), weights.search_folders(config.models.folder)[0], selftest
+    ):
         checks.append(check)
         if not as_json:
             word, code = marks[check.status]

@@ -15,12 +15,11 @@ from faceshot.errors import FaceshotError
 from live.config import Config
 from live.devices import CameraFact
 from live.machine import Machine
+from live.sinks.camera_faults import MODPROBE
 
-__all__ = ["MODPROBE", "Check", "diagnose", "usable"]
+__all__ = ["Check", "diagnose", "usable"]
 
 Status = Literal["ok", "warn", "fail"]
-
-MODPROBE = 'sudo modprobe v4l2loopback devices=1 video_nr=10 card_label="faceshot-live" exclusive_caps=1'
 
 REQUIRED = (
     "mediapipe",

@@ -182,7 +182,10 @@ def measure_pair(
     character = resize(open_character(str(picture), models), max_side_px)
     settings = settings or MotionSettings(mirror=False, idle=False)
     puppeteer = Puppeteer(character, settings)
-    puppeteer.use_neutral(best_neutral(states))
+    neutral = best_neutral(states)
+    if neutral is None:
+        raise SystemExit(f"{driver}: no face in any frame")
+    puppeteer.use_neutral(neutral)
     animator = WarpAnimator()
     animator.load(character)
 

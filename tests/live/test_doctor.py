@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from faceshot.errors import WeightsMissing
-from live import doctor
 from live.config import Config, ServerConfig, SourceConfig
 from live.devices import CameraFact
 from live.doctor import Check, diagnose, usable
 from live.machine import Machine, TrackerFact, this_machine
+from live.sinks.camera_faults import MODPROBE
 
 WEBCAM = CameraFact(0, "HD Webcam", "/dev/video0")
 LOOPBACK = CameraFact(10, "faceshot-live", "/dev/video10", loopback=True)
@@ -105,7 +105,7 @@ def test_linux_without_virtual_camera_gets_the_modprobe_line(installed: bool) ->
     machine = good_machine(cameras=lambda: [WEBCAM], virtual_camera_installed=lambda: installed)
     check = diagnosis(machine)["virtual camera"]
     assert check.status == "warn"
-    assert doctor.MODPROBE in check.cure
+    assert MODPROBE in check.cure
     assert ("apt install" in check.cure) != installed
 
 

@@ -1,0 +1,64 @@
+"""`faceshot models pull`: the only place that downloads anything. A file appears whole and checked, or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from faceshot.weights import Entry, verify
+from live.errors import LiveError
+
+__all__ = ["fetch"]
+
+_CHUNK_BYTES = 256 * 1024
+_TIMEOUT_S = 30.0
+
+
+def fetch(
+    entry: Entry,
+    folder: Path,
+    progress: Callable[[int], None] = lambda done: None,
+    opener: Callable[[str], IO[bytes] | Any] = lambda url: urllib.request.urlopen(url, timeout=_TIMEOUT_S),
+) -> Path:
+    """Download one model file into `folder` and compare it with the manifest before it gets its name.
+
+    Args:
+        progress: called with the bytes that have arrived so far.
+        opener: opens the address; what it gives is read in chunks.
+
+    Raises:
+        LiveError: no network, no room, or not the file that the manifest promises.
+    """
+    target = folder / entry.file
+    by_hand = f"Fetch {entry.url} by hand and put it at {target}"
+    part: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False
+        ) as out:
+            part = Path(out.name)
+            with opener(entry.url) as answer:
+                done = 0
+                while chunk := answer.read(_CHUNK_BYTES):
+                    done += len(chunk)
+                    if done > entry.size:
+                        break  # never fill the disk with something else
+                    out.write(chunk)
+                    progress(done)
+        state = verify(entry, part) if done == entry.size else "wrong size"
+        if state != "ok":
+            raise LiveError(f"What came for {entry.file} is not the promised file: {state} ({done} bytes).", by_hand)
+        part.chmod(0o644)
+        os.replace(part, target)
+    except OSError as error:  # URLError and timeouts included
+        reason = getattr(error, "reason", None) or error.strerror or error
+        raise LiveError(f"{entry.file} could not be fetched into {folder}: {reason}.", by_hand) from None
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+    return target

@@ -1,0 +1,118 @@
+"""A show as the terminal sees it: addresses, a status line, and a summary at the end, however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from live.build import build_show
+from live.clock import LoopClock
+from live.config import Config
+from live.files import check_folder, write_json
+from live.machine import has_desktop
+from live.server.serve import listen, serve
+from live.show import Show
+from live.terminal import StatusLine, status_text, summary_text
+
+__all__ = ["on_air"]
+
+STATUS_PERIOD_S = 0.5
+
+
+async def on_air(config: Config, duration_s: float | None = None, stats_json: Path | None = None) -> None:
+    """Run a show until it ends by itself, after `duration_s`, or on Ctrl-C; then print the summary.
+
+    Args:
+        stats_json: where to write the measurements, whole or not at all; its folder is checked before the show.
+
+    Raises:
+        FaceshotError: the show cannot start, or the file cannot be written.
+    """
+    if stats_json is not None:
+        check_folder(stats_json)
+    sock = listen(config.server) if config.server.enabled else None  # before a camera or a model is opened
+    line = StatusLine()
+    show = build_show(config)
+    try:
+        with _ends_on_signals(show.stop):
+            async with asyncio.TaskGroup() as group:
+                around = [group.create_task(_status(show, line))]
+                if sock is not None:
+                    ready = _announcer(config, line)
+                    around.append(group.create_task(serve(show, config.server, sock, ready)))
+                try:
+                    await show.run(duration_s)
+                finally:
+                    for task in around:
+                        task.cancel()
+    finally:
+        stats = show.stats.snapshot()
+        line.clear()
+        line.say(summary_text(stats))
+        if stats_json is not None:
+            write_json(stats_json, stats)
+
+
+@contextmanager
+def _ends_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and `kill` end the show in order; a second Ctrl-C ends it at once."""
+    loop = asyncio.get_running_loop()
+    before: dict[int, Any] = {}
+
+    def end(number: int, frame: object) -> None:
+        signal.signal(number, before[number] or signal.SIG_DFL)
+        loop.call_soon_threadsafe(stop)
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, end)
+    except ValueError:  # not the main thread: whoever runs us there has other ways to stop
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _announcer(config: Config, line: StatusLine) -> Callable[[str], None]:
+    def ready(url: str) -> None:
+        size = config.animator.max_side_px
+        line.say(f"  control page  {url}/")
+        line.say(f"  OBS           {url}/view  (Browser source, {size}×{size}, 60 fps: transparent)")
+        line.say("  Ctrl-C ends the show.")
+        if config.server.open_browser and has_desktop():
+            import webbrowser
+
+            webbrowser.open(f"{url}/")
+
+    return ready
+
+
+async def _status(show: Show, line: StatusLine) -> None:
+    clock = LoopClock()
+    told = ""
+    while True:
+        state = show.state()
+        source = state["source"]
+        if source["state"] == "open" and source["name"] != told:
+            told = source["name"]
+            line.say(f"  source        {told}")
+            for hint in source_hints(show.config.source.spec, source["spec"]):
+                line.say(f"                {hint}")
+        message = state["message"]
+        line.update(status_text(state) + (f" | {' '.join(message.split())}" if message else ""))
+        await clock.sleep_until_ns(clock.now_ns() + round(STATUS_PERIOD_S * 1e9))
+
+
+def source_hints(asked: str, used: str) -> list[str]:
+    """How to use something else than the source that was chosen for the user."""
+    if "demo" not in (asked, used):
+        return []
+    why = "No webcam was found, so the demo plays." if asked == "auto" else "The demo plays."
+    return [why, "Your face: --source 0 (faceshot devices lists cameras). A video: --source talk.mp4"]
