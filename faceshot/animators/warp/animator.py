@@ -16,16 +16,19 @@ from faceshot.animators.warp.grid import Grid, invert
 from faceshot.animators.warp.head import HeadField, elastic_membership, membership
 from faceshot.animators.warp.lips import LipLine, lip_line
 from faceshot.animators.warp.matte import bleed, cut_out
-from faceshot.animators.warp.mouth import Mouth, luminance_of
-from faceshot.animators.warp.operator import Operator, build_operator, face_grid
+from faceshot.animators.warp.mouth import Gap, Mouth, luminance_of
+from faceshot.animators.warp.sheets import Operator, build_operator, face_grid
 from faceshot.errors import ShapeError
 from faceshot.topology import ARKIT_INDEX
-from faceshot.types import Character, Drive, Float32, Rendered, UInt8
+from faceshot.types import Character, CharacterKind, Drive, Float32, Rendered, UInt8
 
 __all__ = ["WarpAnimator"]
 
 _STILL_PX = 0.02  # motion that nobody sees
 _JAW_SLIDES = as_float32(np.array([0, 0, 0, 0.1, 0.3, 0.6, 0.85, 1, 1, 1, 0.85, 0.6, 0.3, 0.1, 0, 0, 0]))
+# How much of a chin's motion is skin of this kind: drawn and stuffed jaws hardly drop, their mouths open.
+_JAW_DROPS: dict[CharacterKind, float] = {"human": 1.0, "animal": 0.6, "anime": 0.45, "toy": 0.35, "emoji": 0.15}
+_LOWER_LIP = [55, 56, 57, 58, 59, 65, 66, 67]
 _NOSE_FOLLOWS = np.float32(0.3)
 
 
@@ -44,7 +47,7 @@ class _Puppet:
     eyes: tuple[Eye | None, Eye | None]
     lips: LipLine | None
     mouth: Mouth | None
-    jaw_open: int
+    jaw: Float32  # (17, 1) share of the jaw points' motion that moves skin
 
 
 class WarpAnimator:
@@ -120,7 +123,7 @@ def _prepare(character: Character) -> _Puppet:
         eyes=eyes,
         lips=lips,
         mouth=mouth,
-        jaw_open=ARKIT_INDEX["jawOpen"],
+        jaw=(_JAW_SLIDES * np.float32(_JAW_DROPS[character.kind]))[:, None],
     )
 
 
@@ -149,10 +152,16 @@ def _expression(puppet: _Puppet, drive: Drive) -> Float32:
     length = np.linalg.norm(delta, axis=1, keepdims=True)
     delta *= limit * np.tanh(length / limit) / np.maximum(length, 1e-6)
     delta[~puppet.visible] = 0
-    delta[:17] *= _JAW_SLIDES[:, None]
+    delta[:17] *= puppet.jaw
     delta[27:36] *= _NOSE_FOLLOWS
     if puppet.lips is not None:
         down = as_float32(puppet.lips.axis_y)
+        # The lower lip stays above the chin, however little the chin drops.
+        drop = float(delta[57] @ down)
+        room = 0.7 * max(float((puppet.rest[8] - puppet.rest[57]) @ down), 0.0) if puppet.visible[8] else 1e3
+        room = max(room + max(float(delta[8] @ down), 0.0), 1.0)
+        if drop > 0:
+            delta[_LOWER_LIP] *= room * np.tanh(drop / room) / drop
         for above, below in ((61, 67), (62, 66), (63, 65)):
             gap = float((puppet.rest[below] - puppet.rest[above]) @ down) if puppet.lips.is_open else 0.0
             closer = float((delta[above] - delta[below]) @ down) - max(gap, 0.0)
@@ -200,7 +209,7 @@ def _render(puppet: _Puppet, drive: Drive) -> UInt8:
     delta = _expression(puppet, drive)
     stretch = 0.0
     if puppet.lips is None:
-        stretch = float(np.clip(np.nan_to_num(drive.blendshapes[puppet.jaw_open]), 0, 1))
+        stretch = float(np.clip(np.nan_to_num(drive.blendshapes[ARKIT_INDEX["jawOpen"]]), 0, 1))
     operator, head = puppet.operator, puppet.head
     head_forward = head.forward(drive.head, drive.breath, stretch)
     head_back = head.inverse(head_forward)
@@ -217,12 +226,15 @@ def _render(puppet: _Puppet, drive: Drive) -> UInt8:
         if box is not None:
             at, window = _map_of(puppet, box, head_back, upper_back)
             where[window] = at
+    opened = None
+    if puppet.mouth is not None and moving:
+        opened = _open_mouth(puppet, puppet.mouth, delta, where, forward, head_back)
     fixed, fraction = cv2.convertMaps(where, None, cv2.CV_16SC2)
     out = cv2.remap(puppet.texture, fixed, fraction, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
     _draw_eyes(puppet, drive, out, where, forward)
-    if puppet.mouth is not None and puppet.lips is not None and moving:
-        _draw_mouth(puppet, puppet.mouth, delta, out, where, forward, head_back)
+    if opened is not None and puppet.mouth is not None:
+        window, gap = opened
+        puppet.mouth.draw(out[window], puppet.texture, gap)
     if puppet.plate is not None:
         clear = cv2.bitwise_not(out[..., 3])
         behind = cv2.multiply(puppet.plate, cv2.merge([clear] * 4), scale=1 / 255)
@@ -241,28 +253,32 @@ def _draw_eyes(puppet: _Puppet, drive: Drive, out: UInt8, where: Float32, forwar
             eye.draw(out[window], puppet.texture, where[window], opening, gaze)
 
 
-def _draw_mouth(
+def _open_mouth(
     puppet: _Puppet,
     mouth: Mouth,
     delta: Float32,
-    out: UInt8,
     where: Float32,
     forward: list[tuple[Grid, Float32]],
     head_back: Float32,
-) -> None:
+) -> tuple[tuple[slice, slice], Gap] | None:
+    """Puts the lower sheet's map below the lips, in place; returns where the inside of the mouth is seen, if it is."""
     operator = puppet.operator
     lower_forward = operator.field(operator.lower, delta)
     if float(np.abs(lower_forward - forward[1][1]).max()) < 0.1:
-        return  # the lips move together: the upper sheet already shows all
+        return None  # the lips move together: the upper sheet already shows all
     lower_back = invert(operator.grid, lower_forward)
-    margin = 3.0 + 0.02 * puppet.frame.width
-    box = _box_of(puppet, mouth.box(), [*forward, (operator.grid, lower_forward)], margin)
+    box = _box_of(puppet, mouth.box(), [*forward, (operator.grid, lower_forward)], 3.0)
     if box is None:
-        return
+        return None
     at_lower, window = _map_of(puppet, box, head_back, lower_back)
-    rows, columns = at_lower.shape[:2]
-    ramp_x = np.minimum(np.arange(columns), np.arange(columns)[::-1])
-    ramp_y = np.minimum(np.arange(rows), np.arange(rows)[::-1])
-    feather = as_float32(np.clip(np.minimum.outer(ramp_y, ramp_x) / margin, 0, 1))
     raised = -float((delta[61:64] @ as_float32(mouth.lips.axis_y)).mean())
-    mouth.draw(out[window], puppet.texture, where[window], at_lower, feather, max(raised, 0.0))
+    shown, gap = mouth.part(where[window], at_lower, max(raised, 0.0))
+    where[window] = shown
+    if gap is None:
+        return None
+    rows, columns = gap.window
+    inner = (
+        slice(window[0].start + rows.start, window[0].start + rows.stop),
+        slice(window[1].start + columns.start, window[1].start + columns.stop),
+    )
+    return inner, gap

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
@@ -34,6 +35,8 @@ class EyeStyle:
         skin: the lid is bare skin rather than stretched surroundings.
         squash: the eye is a dot or a drawing: it is squeezed to a bowed line instead of being covered.
         line: thickness of a dark line drawn where closed lids meet.
+        shadow: how much the lid darkens the eyeball beneath it, 0..1.
+        under: how far below the eye its lower rim reaches.
     """
 
     share: float = 0.88
@@ -43,11 +46,13 @@ class EyeStyle:
     skin: bool = True
     squash: bool = False
     line: float = 0.0
+    under: float = 0.22
+    shadow: float = 0.28
 
 
 _STYLES: dict[CharacterKind, EyeStyle] = {
     "human": EyeStyle(),
-    "anime": EyeStyle(strip=0.22, pad_down=0.10, line=0.05),
+    "anime": EyeStyle(strip=0.18, pad_down=0.10, line=0.05, under=0.12, shadow=0.10),
     "animal": EyeStyle(share=0.78, pad_up=0.10, pad_down=0.10, strip=0.05, line=0.09),
     "emoji": EyeStyle(pad_up=0.08, pad_down=0.08, strip=0.0, line=0.12),
     "toy": EyeStyle(pad_up=0.08, pad_down=0.08, strip=0.0, line=0.10),
@@ -94,8 +99,8 @@ class Eye:
         self._above = max(above, 0.35 * height, strip + 0.12 * height, 2.0)
         self._below = 0.8 * max(height, 0.3 * self.width)
         self._strip = strip
-        self._plate, self._line_rgb = self._lid_skin(rgba, kind)
-        self._columns = s
+        self._lid_skin(rgba, kind)
+        self._table_rest = np.stack([self._upper, self._lower], axis=-1)[None]
 
     def _curve(self, lid: F64, s: F64) -> F64:
         """Lid height below the chord over the columns; 0 at and beyond the corners."""
@@ -126,10 +131,9 @@ class Eye:
         top, bottom = self._upper.min() - self._above - 0.3 * self.height, self._lower.max() + self._below
         return np.concatenate([self._picture(s, np.full(3, t, np.float32)) for t in (top, (top + bottom) / 2, bottom)])
 
-    def _lid_skin(self, rgba: UInt8, kind: CharacterKind) -> tuple[UInt8, Float32]:
-        """The whole picture with this eye's opening filled by skin, and the colour of its lash line."""
+    def _lid_skin(self, rgba: UInt8, kind: CharacterKind) -> None:
+        """Around the eye: the picture with the opening filled by skin, what is darker than that, the lash colour."""
         rows, columns = rgba.shape[:2]
-        rgb = np.ascontiguousarray(rgba[..., :3])
         box = self.box()
         pad = 0.5 * self.width
         x0, y0 = np.clip(np.floor(box.min(0) - pad).astype(int), 0, [columns - 2, rows - 2])
@@ -137,21 +141,20 @@ class Eye:
         ys, xs = np.mgrid[y0:y1, x0:x1].astype(np.float32)
         s, t = self._local(np.stack([xs, ys], -1))
         u, low = np.interp(s, self._columns_of(), self._upper), np.interp(s, self._columns_of(), self._lower)
-        side = np.abs(s) < 0.5 * self.width + 0.12 * self.height
-        grow_up, grow_down = (0.42, 0.22) if self.style.skin else (0.15, 0.12)
-        hole = side & (t > u - grow_up * self.height - self._strip * 0.5) & (t < low + grow_down * self.height)
+        grow_up, grow_down = (0.45, self.style.under) if self.style.skin else (0.15, 0.12)
+        edge = np.clip(1 - (np.abs(s) / (0.5 * self.width + 0.25 * self.height)) ** 6, 0, 1) ** 0.5
+        hole = (t > u - (grow_up * self.height + 0.5 * self._strip) * edge) & (t < low + grow_down * self.height * edge)
+        hole &= edge > 0
         near = (np.abs(s) < 0.75 * self.width) & (t > u - 1.0 * self.height) & (t < low + 0.7 * self.height)
-        patch = rgb[y0:y1, x0:x1]
+        patch = np.ascontiguousarray(rgba[y0:y1, x0:x1, :3])
         seen = rgba[y0:y1, x0:x1, 3] > 200
-        filled = fill_with_skin(patch, hole, near & ~hole & seen, grain=kind in ("human", "animal"))
-        plate = rgb.copy()
-        plate[y0:y1, x0:x1] = filled
+        self._plate = fill_with_skin(patch, hole, near & ~hole & seen, grain=kind in ("human", "animal"))
+        self._ink = cv2.subtract(self._plate, patch)
+        self._patch_xy = np.array([x0, y0], np.float32)
         rim = (np.abs(s) < 0.5 * self.width) & (t > u - 0.15 * self.height) & (t < low + 0.1 * self.height)
-        colours = patch[rim]
-        if len(colours) == 0:
-            return plate, np.zeros(3, np.float32)
+        colours = patch[rim] if rim.any() else patch.reshape(-1, 3)
         luminance = colours @ np.array([0.3, 0.59, 0.11])
-        return plate, np.median(colours[luminance <= np.percentile(luminance, 20)], axis=0).astype(np.float32)
+        self._line_rgb = np.median(colours[luminance <= np.percentile(luminance, 20)], axis=0).astype(np.float32)
 
     def _columns_of(self) -> Float32:
         return (np.linspace(-_REACH, _REACH, _COLUMNS) * self.width).astype(np.float32)
@@ -160,7 +163,7 @@ class Eye:
         """Upper and lower lid over the columns for an opening of 0 (shut) to 1.6; equal when shut."""
         span = self._lower - self._upper
         if opening >= 1:
-            return self._upper - np.float32(0.5 * (opening - 1)) * span, self._lower + np.float32(
+            return self._upper - np.float32(0.4 * (opening - 1)) * span, self._lower + np.float32(
                 0.06 * (opening - 1)
             ) * span
         closing = np.float32(1 - opening)
@@ -213,16 +216,13 @@ class Eye:
         """
         s, t = self._local(at)
         source, below_upper, above_lower, upper_rest = self.lid_map(s, t, opening)
-        lids = _look(texture, self._picture(s, source))
         closing = np.float32(np.clip(1 - opening, 0, 1))
-        if closing > 0 and (self.style.skin or self.style.squash):
-            plate = _look(self._plate, at)
-            amount = _smooth(closing, 0.05, 0.45)
-            edge = np.float32(max(0.5 * self._strip, 1.0))
-            bare = amount * np.clip((-below_upper - np.float32(self._strip)) / edge + np.float32(0.5), 0, 1)
-            if self.style.squash:
-                bare = np.full_like(bare, amount)
-            lids = lids + bare[..., None] * (plate - lids)
+        there = self._picture(s, source)
+        lids = _look(texture, there)
+        if closing > 0:
+            # Bare skin, with only what is darker than skin (lashes, lid line) carried along: no stretched sockets and
+            # no slivers of white where the eye is wider than its landmarks.
+            lids += _smooth(closing, 0.05, 0.45) * (self._bare(at, there, below_upper, above_lower) - lids)
         inside = np.clip(np.minimum(below_upper, above_lower) + np.float32(0.5), 0, 1) * (np.abs(s) < 0.5 * self.width)
         ball = self._ball(texture, s, t, below_upper, above_lower, upper_rest, opening, gaze)
         shown = lids + inside[..., None].astype(np.float32) * (ball - lids)
@@ -233,6 +233,18 @@ class Eye:
             ink = np.clip(thick * taper - middle + np.float32(0.5), 0, 1) * _smooth(closing, 0.75, 0.98) * (taper > 0)
             shown = shown + ink[..., None] * (self._line_rgb - shown)
         out[..., :3] = np.clip(shown + np.float32(0.5), 0, 255).astype(np.uint8)
+
+    def _bare(self, at: Float32, there: Float32, below_upper: Float32, above_lower: Float32) -> Float32:
+        bare = _look(self._plate, at - self._patch_xy)
+        if self.style.squash:
+            return bare
+        ink = sample(self._ink, there - self._patch_xy, cv2.BORDER_CONSTANT).astype(np.float32)
+        strip = np.float32(max(self._strip, 1.0))
+        # Beyond the strip above, or a thin rim beneath, what is dark does not belong to the lids.
+        beneath = above_lower < below_upper
+        beyond = np.where(beneath, -above_lower - np.float32(0.10 * self.height), -below_upper - strip)
+        ink *= np.clip(1 - beyond / (np.float32(0.2) * strip + 1), 0, 1)[..., None]
+        return bare - ink
 
     def _ball(
         self,
@@ -252,14 +264,20 @@ class Eye:
             rest = sample(np.stack([self._lower - self._upper], -1)[None], self._column(s))
             t = upper_rest + below_upper * rest.reshape(now.shape) / now
         reach = np.clip(1 - (s * np.float32(2 / self.width)) ** 2, 0, 1)
-        gaze_x, gaze_y = np.clip(np.nan_to_num(gaze), [-0.16, -0.06], [0.16, 0.06]).astype(np.float32) * np.float32(
-            self.width
-        )
+        limit = np.array([0.16, min(0.06, 0.15 * self.height / self.width)])
+        gaze_x, gaze_y = (np.clip(np.nan_to_num(gaze), -limit, limit) * self.width).astype(np.float32)
         if gaze_x or gaze_y:
+            # The middle moves as a whole; towards the lids points keep their place between them, so that no lash is
+            # drawn into the eye.
+            here = sample(self._table_rest, self._column(s))
             s = s - gaze_x * reach
-            t = t - gaze_y * reach
+            there = sample(self._table_rest, self._column(s))
+            place = np.clip((t - here[..., 0]) / np.maximum(here[..., 1] - here[..., 0], np.float32(1.0)), 0, 1)
+            edge = (2 * place - 1) ** 2
+            kept = there[..., 0] + place * (there[..., 1] - there[..., 0])
+            t = t + edge * (kept - t) - gaze_y * reach * (1 - edge)
         ball = _look(texture, self._picture(s, t))
-        shade = np.float32(0.28) * _smooth(np.float32(np.clip(1 - opening, 0, 1)), 0.0, 0.3)
+        shade = np.float32(self.style.shadow) * _smooth(np.float32(np.clip(1 - opening, 0, 1)), 0.0, 0.3)
         if shade > 0 and not self.style.squash:
             ball = ball * (1 - shade * np.clip(1 - below_upper / (np.float32(0.30) * span), 0, 1))[..., None]
         return ball

@@ -48,7 +48,7 @@ def bleed(rgba: UInt8, reach: float = 3.0) -> UInt8:
         filled += tint * take[..., None]
         need -= take
     result = rgba.copy()
-    clear = alpha < 8
+    clear = alpha == 0
     result[..., :3][clear] = np.clip(filled[clear] + 0.5, 0, 255).astype(np.uint8)
     return result
 
@@ -146,8 +146,8 @@ def _trustworthy(rgb: UInt8, figure: UInt8, whole: int) -> bool:
 
 def _inpaint(rgb: UInt8, alpha: UInt8) -> UInt8:
     """The picture with the figure filled from around it, smooth: only a narrow band of it is ever seen."""
-    height, width = alpha.shape
-    covered = cv2.dilate((alpha > 2).astype(np.uint8), np.ones((5, 5), np.uint8))
+    reach = 2 * max(3, round(max(alpha.shape) / 60)) + 1
+    covered = cv2.dilate((alpha > 2).astype(np.uint8), np.ones((reach, reach), np.uint8))
     known = (1 - covered).astype(np.float32)
     result = rgb.astype(np.float32) * known[..., None]
     levels = [(result, known)]

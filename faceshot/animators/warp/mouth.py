@@ -38,11 +38,33 @@ _INTERIORS: dict[CharacterKind, _Interior] = {
 }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Gap:
+    """Where the inside of the mouth is seen.
+
+    Attributes:
+        window: rows and columns of the treated box.
+        cover: (h, w) 0..1, how much of it the lips still cover.
+        below, above: (h, w) distance below the upper and above the lower lip, resting pixels.
+        place: (h, w) place across the mouth, -1 to 1.
+        at_upper, at_lower: (h, w, 2) resting point on either sheet.
+        raised: how far the upper lip is above rest, pixels.
+    """
+
+    window: tuple[slice, slice]
+    cover: Float32
+    below: Float32
+    above: Float32
+    place: Float32
+    at_upper: Float32
+    at_lower: Float32
+    raised: float
+
+
 class Mouth:
     """The mouth of a character, ready to be drawn.
 
     Args:
-        texture: (H, W, 4) the character's picture.
         skin_luminance: mean brightness of the face, 0..255: the inside is lit like it.
     """
 
@@ -70,10 +92,8 @@ class Mouth:
         width = self.lips.width
         across = np.array([-0.62, 0.0, 0.62]) * width
         lift_up, lift_down = self.lips.lift
-        top, bottom = (
-            float(self.lips.upper.min()) - lift_up - 0.10 * width,
-            float(self.lips.lower.max()) + lift_down + 0.10 * width,
-        )
+        top = float(self.lips.upper.min()) - 0.5 * lift_up - 0.05 * width
+        bottom = float(self.lips.lower.max()) + max(lift_down, 0.65 * width)
         rows = [
             self.lips.middle + across[:, None] * self.lips.axis_x + t * self.lips.axis_y for t in (top, 0.0, bottom)
         ]
@@ -83,69 +103,59 @@ class Mouth:
         dx, dy = at[..., 0] - self._middle[0], at[..., 1] - self._middle[1]
         return dx * self._axis_x[0] + dy * self._axis_x[1], dx * self._axis_y[0] + dy * self._axis_y[1]
 
-    def layers(self, at_upper: Float32, at_lower: Float32) -> tuple[Float32, Float32, Float32, Float32, Float32]:
-        """Per pixel: weight of the lower sheet, cover of the lips over the inside (both 0..1), distance below the upper
-        line and above the lower one (pixels), place across (-1..1)."""
+    def part(self, at_upper: Float32, at_lower: Float32, raised: float) -> tuple[Float32, Gap | None]:
+        """Chooses for each pixel the sheet that shows there.
+
+        Args:
+            at_upper, at_lower: (h, w, 2) resting point that each pixel shows on either sheet.
+            raised: how far the upper lip is above rest, pixels.
+
+        Returns:
+            (h, w, 2) the resting point to show, and the part where neither sheet covers the mouth's inside.
+        """
         su, tu = self._local(at_upper)
         sl, tl = self._local(at_lower)
         upper = sample(self._table_upper, self._column(su))
         lower = sample(self._table_lower, self._column(sl))
-        half = np.float32(0.5)
         below, above = tu - upper[..., 0], lower[..., 0] - tl
-        cover_upper = np.clip(half - (tu - upper[..., 1]), 0, 1)
-        cover_lower = np.clip(half + (tl - lower[..., 1]), 0, 1)
-        cover = np.minimum(cover_upper + cover_lower, 1)
-        of_lower = np.clip(half - above, 0, 1) * lower[..., 2]
-        of_upper = np.where(lower[..., 2] < 1, 1, np.clip(half - below, 0, 1))
-        own_lower = of_lower
-        own_upper = of_upper * (1 - of_lower)
-        weight = own_lower / np.maximum(own_lower + own_upper, np.float32(1e-4))
-        place = (su + sl) * np.float32(1.0 / self.lips.width)
-        return weight, cover, below, above, place
+        of_lower = np.where(above < below, lower[..., 2], np.float32(0.0))
+        shown = at_upper + of_lower[..., None] * (at_lower - at_upper)
+        half = np.float32(0.5)
+        cover = np.clip(half - (tu - upper[..., 1]), 0, 1) + np.clip(half + (tl - lower[..., 1]), 0, 1)
+        bare = cover < 1
+        if not bare.any():
+            return shown, None
+        rows, columns = np.flatnonzero(bare.any(1)), np.flatnonzero(bare.any(0))
+        window = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+        place = (su[window] + sl[window]) * np.float32(1.0 / self.lips.width)
+        du, dl = np.maximum(below[window], 0), np.maximum(above[window], 0)
+        gap = Gap(window, np.minimum(cover[window], 1), du, dl, place, at_upper[window], at_lower[window], raised)
+        return shown, gap
 
     def _column(self, s: Float32) -> Float32:
         column = s * np.float32((_COLUMNS - 1) / (2 * _REACH * self.lips.width)) + np.float32((_COLUMNS - 1) / 2)
         return np.stack([column, np.zeros_like(column)], axis=-1)
 
-    def draw(
-        self, out: UInt8, texture: UInt8, at_upper: Float32, at_lower: Float32, feather: Float32, raised: float
-    ) -> None:
-        """Paints lips and inside over `out` (h, w, 4), in place; `out` already shows the upper sheet.
-
-        Args:
-            at_upper, at_lower: (h, w, 2) resting point that each pixel shows on either sheet.
-            feather: (h, w) 0..1, 0 where the result must equal the upper sheet.
-            raised: how far the upper lip is above rest, pixels.
-        """
-        weight, cover, below, above, place = self.layers(at_upper, at_lower)
-        upper = out[..., :3].astype(np.float32)
-        lower = sample(texture, at_lower)[..., :3].astype(np.float32)
-        shown = upper + weight[..., None] * (lower - upper)
-        uncovered = cover < 1
-        if uncovered.any():
-            ys, xs = np.nonzero(uncovered)
-            window = (slice(ys.min(), ys.max() + 1), slice(xs.min(), xs.max() + 1))
-            du, dl = np.maximum(below[window], 0), np.maximum(above[window], 0)
-            if self.lips.is_open:
-                inside = self._own_inside(texture, at_upper[window], at_lower[window], du, dl)
-            else:
-                inside = self._drawn_inside(du, dl, place[window], raised)
-            part = shown[window]
-            shown[window] = inside + cover[window][..., None] * (part - inside)
-        shown = upper + feather[..., None] * (shown - upper)
+    def draw(self, out: UInt8, texture: UInt8, gap: Gap) -> None:
+        """Paints the inside of the mouth over `out` (h, w, 4), the gap's window, in place."""
+        inside = self._own_inside(texture, gap) if self.lips.is_open else self._drawn_inside(gap)
+        face = out[..., :3].astype(np.float32)
+        shown = inside + gap.cover[..., None] * (face - inside)
         out[..., :3] = np.clip(shown + np.float32(0.5), 0, 255).astype(np.uint8)
 
-    def _own_inside(self, texture: UInt8, at_upper: Float32, at_lower: Float32, du: Float32, dl: Float32) -> Float32:
+    def _own_inside(self, texture: UInt8, gap: Gap) -> Float32:
         """The picture's own open mouth, stretched between the lips."""
+        du, dl = gap.below, gap.above
         share = (du / np.maximum(du + dl, np.float32(1e-3)))[..., None]
         # du and dl are measured from the lips, so at_upper - du and at_lower + dl are the lips themselves.
-        edge_upper = at_upper - du[..., None] * self._axis_y
-        edge_lower = at_lower + dl[..., None] * self._axis_y
+        edge_upper = gap.at_upper - du[..., None] * self._axis_y
+        edge_lower = gap.at_lower + dl[..., None] * self._axis_y
         at = edge_upper + share * (edge_lower - edge_upper)
         return sample(texture, np.ascontiguousarray(at, np.float32))[..., :3].astype(np.float32)
 
-    def _drawn_inside(self, du: Float32, dl: Float32, place: Float32, raised: float) -> Float32:
+    def _drawn_inside(self, parted: Gap) -> Float32:
         """Cavity, teeth and tongue; they are attached to their jaws, so they turn and stretch with the head."""
+        du, dl, place, raised = parted.below, parted.above, parted.place, parted.raised
         look, width = self._look, np.float32(self.lips.width)
         gap = du + dl
         depth = du / np.maximum(gap, np.float32(1e-3))
@@ -160,9 +170,9 @@ class Mouth:
         inside = cavity * dim[..., None]
         # A tongue: a low hill on the floor that grows with the opening.
         hill = (
-            np.float32(min(0.55, 0.9 * float(open_by)))
+            np.float32(min(0.45, 0.9 * float(open_by)))
             * gap.max()
-            * np.sqrt(np.clip(1 - (place / np.float32(0.72)) ** 2, 0, 1))
+            * np.sqrt(np.clip(1 - (place / np.float32(0.85)) ** 2, 0, 1))
         )
         tongue = np.clip(
             (hill - dl) / np.float32(1.5 if look.flat else max(2.0, 0.04 * float(width))) + np.float32(0.5), 0, 1

@@ -22,7 +22,7 @@ def typical_skin(rgb: UInt8, ring: NDArray[np.bool_]) -> tuple[Float32, float]:
     bright = colours[distance <= np.percentile(distance, 60)]
     median = np.median(bright, axis=0)
     spread = float(np.median(np.linalg.norm(bright - median, axis=1)))
-    return median.astype(np.float32), max(spread, 4.0)
+    return median.astype(np.float32), max(spread, 10.0)
 
 
 def fill_with_skin(rgb: UInt8, hole: NDArray[np.bool_], ring: NDArray[np.bool_], grain: bool) -> UInt8:

@@ -167,6 +167,9 @@ def _extend(grid: Grid, weights: F64, flat: F64, lips: LipLine, *, below: bool) 
     amount = np.clip(1 + beyond[inside] / (1.6 * grid.pitch), 0, 1) * np.clip(
         (depth - beyond[inside]) / (0.25 * depth), 0, 1
     )
+    # Towards the corners both sheets become one, so that the opening ends in a point.
+    corner = np.clip((0.5 * lips.width - np.abs(across[inside])) / (0.18 * lips.width), 0, 1)
+    amount = amount * corner * (2 - corner)
     result = weights.copy()
     result[inside] += amount[:, None] * (carried - weights[inside])
     return result
