@@ -1,0 +1,277 @@
+"""Characters: where they come from (bundled, a picture, a `.faceshot` file) and how they are kept.
+
+A `.faceshot` file is a zip with
+
+    character.json      {"schema_version": 1, "name": str, "kind": str, "landmarks": [[x, y] × 70],
+                         "visible": [bool × 70], "provenance": {...}}
+                        points in pixels of image.png, order of `faceshot.topology`
+    image.png           the picture, RGBA
+    arrays.safetensors  optional; named arrays that an animator cached
+
+A picture becomes a character by itself when MediaPipe finds a face in it. For any other picture the landmarks are given
+in a JSON file beside it, `NAME.json` or `NAME.landmarks.json`, with the keys of character.json, all optional but
+`landmarks`: 68 points (iBUG order; the pupils are put in the middle of the eyes) or 70, in pixels of the upright
+picture. The bare list of points is accepted too.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from PIL import Image
+
+from faceshot import topology
+from faceshot.archive import pack_arrays, read_archive, unpack_arrays, write_archive
+from faceshot.errors import CharacterFileError, NoFace
+from faceshot.pictures import MIN_SIDE_PX, fit_within, read_picture
+from faceshot.tracker import detect_face
+from faceshot.types import Character, CharacterKind, Float32, UInt8
+
+__all__ = [
+    "bundled_names",
+    "character_from_picture",
+    "open_character",
+    "read_character",
+    "resize",
+    "write_character",
+]
+
+SCHEMA_VERSION = 1
+# No animator shows more than 1024 pixels; twice that leaves room for zooming in and keeps memory small.
+MAX_SIDE_PX = 2048
+_MEGABYTE = 1 << 20
+_REQUIRED = {"character.json": _MEGABYTE, "image.png": 32 * _MEGABYTE}
+_OPTIONAL = {"arrays.safetensors": 128 * _MEGABYTE}
+_REMAKE = "Make the character again from its picture, or get a fresh copy of the file."
+_ASSETS = Path(__file__).parent / "assets" / "characters"
+_FIRST = "mika"  # the default character, so it is also the first one on offer
+
+
+def bundled_names() -> tuple[str, ...]:
+    """Names of the characters that come with the program, the default one first."""
+    names = sorted(path.stem for path in _ASSETS.glob("*.faceshot"))
+    return tuple(sorted(names, key=lambda name: name != _FIRST))
+
+
+def open_character(spec: str, folder: Path | None = None) -> Character:
+    """The character that a user means.
+
+    Args:
+        spec: a bundled name, the path of a `.faceshot` file, or the path of a picture.
+        folder: where model files are (see `faceshot.weights.find`).
+
+    Raises:
+        CharacterFileError: no such character, a damaged file, or bad manual landmarks.
+        PictureError: the picture cannot be read; `NoFace` when no face was found in it.
+    """
+    if spec in bundled_names():
+        return read_character(_ASSETS / f"{spec}.faceshot")
+    path = Path(spec).expanduser()
+    if not path.is_file():
+        raise _unknown(spec)
+    if path.suffix.lower() == ".faceshot":
+        return read_character(path)
+    rgba = read_picture(path, path.name)
+    for manual in (path.with_suffix(".json"), path.with_suffix(".landmarks.json")):
+        if manual.is_file():
+            return _from_manual(rgba, path.stem, manual)
+    return character_from_picture(rgba, path.stem, folder)
+
+
+def _unknown(spec: str) -> CharacterFileError:
+    names = bundled_names()
+    nearest = difflib.get_close_matches(spec.lower(), names, 1)
+    is_path = "/" in spec or "\\" in spec or Path(spec).suffix
+    what = f"There is no file {spec}." if is_path else f"There is no character {spec!r}."
+    did_you_mean = f"Did you mean {nearest[0]}? " if nearest else ""
+    return CharacterFileError(
+        what, f"{did_you_mean}Give a picture, a .faceshot file or one of: {', '.join(names) or '(none bundled)'}."
+    )
+
+
+def character_from_picture(rgba: UInt8, name: str, folder: Path | None = None) -> Character:
+    """Make a character of a picture in which MediaPipe finds a face.
+
+    Args:
+        rgba: (H, W, 4) uint8, straight alpha; scaled down to `MAX_SIDE_PX`.
+        name: the character's name.
+        folder: where model files are.
+
+    Raises:
+        NoFace: with a hint how to place the landmarks by hand.
+    """
+    rgba = fit_within(rgba, MAX_SIDE_PX)
+    state = detect_face(_opaque(rgba), folder)
+    if state.points_xyz is None:
+        raise NoFace(
+            f"No face was found in {name}.",
+            f'Place the points by hand: write {name}.json beside the picture, {{"landmarks": [[x, y], ...]}} with 68 '
+            "(iBUG order) or 70 points; or wait for the landmark editor, which is to come.",
+        )
+    return Character(
+        name=name,
+        rgba=rgba,
+        points_xy=np.ascontiguousarray(state.points_xyz[topology.MEDIAPIPE_TO_70, :2]),
+        visible=np.ones(topology.N_POINTS, bool),
+        kind="human",
+        provenance={"landmarks": {"matcher": "mediapipe", "confidence": round(state.confidence, 3)}},
+    )
+
+
+def _opaque(rgba: UInt8) -> UInt8:
+    """What the detector sees of a cut-out: mid-grey behind it, since black would hide dark hair."""
+    from faceshot.pictures import flatten
+
+    return flatten(rgba, (128, 128, 128))
+
+
+def _from_manual(rgba: UInt8, name: str, path: Path) -> Character:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as bad:
+        raise CharacterFileError(f"{path.name} is not a readable JSON file ({bad}).", f"Correct {path}.") from bad
+    about = {"landmarks": content} if isinstance(content, list) else content
+    fitted = fit_within(rgba, MAX_SIDE_PX)
+    try:
+        if not isinstance(about, dict):
+            raise ValueError("neither an object nor a list of points")
+        provenance = {"landmarks": {"matcher": "manual"}, **about.get("provenance", {})}
+        filled = {"name": name, "provenance": provenance, **about}
+        character = _build(filled | {"provenance": provenance}, rgba, {})
+    except _BAD_CONTENT as bad:
+        raise CharacterFileError(
+            f"{path.name} cannot be used: {_reason(bad)}.",
+            'It should read {"landmarks": [[x, y], ...]} with 68 or 70 points in pixels of the picture.',
+        ) from bad
+    return _scaled(character, fitted)
+
+
+def resize(character: Character, max_side_px: int) -> Character:
+    """The character with its longest side at most `max_side_px`; smaller ones are returned as they are.
+
+    Cached arrays are dropped: they belong to the old size.
+    """
+    return _scaled(character, fit_within(character.rgba, max_side_px))
+
+
+def _scaled(character: Character, rgba: UInt8) -> Character:
+    """`character` with `rgba`, a scaled version of its picture, and the landmarks to match.
+
+    Convention: coordinate x lies between pixel columns, 0 at the left edge of the picture and W at its right edge.
+    """
+    if rgba.shape == character.rgba.shape:
+        return character
+    factor = np.array([rgba.shape[1], rgba.shape[0]], np.float32) / np.array(character.size_wh, np.float32)
+    return replace(character, rgba=rgba, points_xy=character.points_xy * factor, arrays={})
+
+
+def write_character(character: Character, path: str | Path) -> None:
+    """Write a `.faceshot` file in one step: `path` is either untouched or complete.
+
+    Raises:
+        CharacterFileError: the picture is larger than `MAX_SIDE_PX`, or the file cannot be written.
+    """
+    if max(character.size_wh) > MAX_SIDE_PX:
+        width, height = character.size_wh
+        raise CharacterFileError(
+            f"{character.name} is {width}×{height}, at most {MAX_SIDE_PX} pixels a side can be kept in a file."
+        )
+    about = {
+        "schema_version": SCHEMA_VERSION,
+        "name": character.name,
+        "kind": character.kind,
+        "landmarks": [[round(float(x), 3), round(float(y), 3)] for x, y in character.points_xy],
+        "visible": [bool(v) for v in character.visible],
+        "provenance": dict(character.provenance),
+    }
+    png = io.BytesIO()
+    Image.fromarray(character.rgba).save(png, "PNG", optimize=True)
+    entries = {"character.json": json.dumps(about, indent=1).encode(), "image.png": png.getvalue()}
+    if character.arrays:
+        entries["arrays.safetensors"] = pack_arrays(character.arrays)
+    write_archive(Path(path), entries, CharacterFileError)
+
+
+def read_character(source: str | Path | bytes) -> Character:
+    """Read a `.faceshot` file. Raises `CharacterFileError` for every damaged, hostile or unknown one."""
+    path = None if isinstance(source, bytes) else Path(source)
+    name = "The character file" if path is None else path.name
+    entries = read_archive(
+        source if isinstance(source, bytes) else Path(source),
+        name,
+        required=_REQUIRED,
+        optional=_OPTIONAL,
+        error=CharacterFileError,
+        remake=_REMAKE,
+    )
+    arrays = {}
+    if "arrays.safetensors" in entries:
+        arrays = unpack_arrays(entries["arrays.safetensors"], name, CharacterFileError, _REMAKE)
+    try:
+        about = json.loads(entries["character.json"])
+        version = about["schema_version"]
+        if version == SCHEMA_VERSION:
+            return _build(about, _decode_png(entries["image.png"]), arrays)
+    except _BAD_CONTENT as bad:
+        raise CharacterFileError(f"{name} is damaged: {_reason(bad)}.", _REMAKE) from bad
+    raise CharacterFileError(
+        f"{name} has schema version {version!r}, this program reads {SCHEMA_VERSION}.", "Update the program."
+    )
+
+
+# What decoding damaged JSON, numbers, arrays and PNG data raises.
+_BAD_CONTENT = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, OSError, SyntaxError)
+
+
+def _reason(bad: BaseException) -> str:
+    return f"{bad.args[0]!r} is missing" if isinstance(bad, KeyError) else str(bad)[:200] or type(bad).__name__
+
+
+def _decode_png(data: bytes) -> UInt8:
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        width, height = image.size
+        if max(width, height) > MAX_SIDE_PX or min(width, height) < MIN_SIDE_PX:
+            raise ValueError(f"its picture is {width}×{height}, {MIN_SIDE_PX} to {MAX_SIDE_PX} a side are allowed")
+        return np.ascontiguousarray(image.convert("RGBA"), np.uint8)
+
+
+def _build(about: Mapping[str, Any], rgba: UInt8, arrays: Mapping[str, np.ndarray]) -> Character:
+    """A character from the content of character.json. Raises ValueError, KeyError or TypeError when it is wrong."""
+    points = _check_points(about["landmarks"], (rgba.shape[1], rgba.shape[0]))
+    visible = about.get("visible", [True] * topology.N_POINTS)
+    if not isinstance(visible, list) or len(visible) not in (68, 70) or not all(isinstance(v, bool) for v in visible):
+        raise ValueError("`visible` must be a list of 70 times true or false")
+    if len(visible) == 68:
+        visible = [*visible, visible[36], visible[42]]
+    kind: CharacterKind = about.get("kind", "human")
+    if kind not in get_args(CharacterKind):
+        raise ValueError(f"`kind` must be one of {', '.join(get_args(CharacterKind))}, got {kind!r}")
+    name, provenance = about["name"], about["provenance"]
+    if not isinstance(name, str) or not isinstance(provenance, dict):
+        raise ValueError("`name` must be a text and `provenance` an object")
+    return Character(name[:100], rgba, points, np.array(visible), kind, provenance, arrays)
+
+
+def _check_points(landmarks: Any, size_wh: tuple[int, int]) -> Float32:
+    points = np.array(landmarks, np.float32)
+    if points.shape not in ((68, 2), (70, 2)):
+        raise ValueError(f"`landmarks` must be 68 or 70 pairs [x, y], got shape {points.shape}")
+    size = np.array(size_wh, np.float32)
+    # Chins and brows may lie outside a tight picture, but not by more than its own size.
+    outside = ~np.isfinite(points) | (points < -size) | (points > 2 * size)
+    if outside.any():
+        i = int(outside.any(axis=1).argmax())
+        raise ValueError(f"landmark {i} at {points[i].tolist()} is far outside the picture ({size_wh[0]}×{size_wh[1]})")
+    if np.ptp(points, axis=0).min() < 8:
+        raise ValueError("the landmarks span less than 8 pixels")
+    if len(points) == 68:
+        eyes = [points[list(topology.EYE_LEFT)], points[list(topology.EYE_RIGHT)]]
+        points = np.concatenate([points, [eye.mean(axis=0) for eye in eyes]])
+    return points.astype(np.float32)

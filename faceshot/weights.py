@@ -1,0 +1,116 @@
+"""Every model file of the program: what it is, where it comes from, what needs it; finding and checking it.
+
+Files are searched in the folder that `FACESHOT_MODELS` names, then in the configured folder, then in the user's cache.
+Nothing is fetched here; `faceshot models pull` does that and nothing else does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from faceshot.errors import WeightsMissing
+
+__all__ = ["MANIFEST", "Entry", "Status", "entry_of", "find", "need", "pull_command", "search_folders", "verify"]
+
+Status = Literal["missing", "ok", "wrong size", "wrong hash"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model file.
+
+    Attributes:
+        kind: the word after `faceshot models pull`; files that are needed together share it.
+        file: path below a models folder.
+        url: where it is fetched from.
+        size: bytes.
+        sha256: lower-case hex; empty when its publisher states none, then only the size is checked.
+        licence: SPDX name, or the licence's own.
+        needed_by: which part of the program uses it, for the list.
+    """
+
+    kind: str
+    file: str
+    url: str
+    size: int
+    sha256: str
+    licence: str
+    needed_by: str
+
+
+MANIFEST: Final[tuple[Entry, ...]] = (
+    Entry(
+        kind="face_landmarker",
+        file="face_landmarker.task",
+        url="https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task",
+        size=3_758_596,
+        sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
+        licence="Apache-2.0",
+        needed_by="tracker: blendshapes and head pose (the only tracker on Python 3.13 and newer)",
+    ),
+)
+
+
+def entry_of(file: str) -> Entry:
+    """The manifest's entry of a file. Raises KeyError: such names are the programmer's, not the user's."""
+    for entry in MANIFEST:
+        if entry.file == file:
+            return entry
+    raise KeyError(f"{file} is not in the manifest.")
+
+
+def search_folders(folder: Path | None = None) -> tuple[Path, ...]:
+    """Where model files are looked for, in order; `folder` is the configured one. The first is where they are put."""
+    named = os.environ.get("FACESHOT_MODELS")
+    first = (Path(named).expanduser(),) if named else ()
+    configured = (folder.expanduser(),) if folder else ()
+    return (*first, *configured, _cache_folder())
+
+
+def _cache_folder() -> Path:
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "faceshot" / "models"
+
+
+def find(file: str, folder: Path | None = None) -> Path | None:
+    """The path of a model file that is at hand, or None."""
+    for place in search_folders(folder):
+        if (place / file).is_file():
+            return place / file
+    return None
+
+
+def need(file: str, folder: Path | None = None) -> Path:
+    """Like `find`, for what cannot go on without. Raises `WeightsMissing` with the command that fetches the file."""
+    path = find(file, folder)
+    if path is None:
+        places = ", ".join(str(place) for place in search_folders(folder))
+        raise WeightsMissing(f"The model file {file} is in none of: {places}.", f"Type: {pull_command(entry_of(file))}")
+    return path
+
+
+def pull_command(entry: Entry) -> str:
+    return f"faceshot models pull {entry.kind}"
+
+
+def verify(entry: Entry, path: Path) -> Status:
+    """Compare a file with what the manifest says of it; reads the whole file."""
+    if not path.is_file():
+        return "missing"
+    if path.stat().st_size != entry.size:
+        return "wrong size"
+    if entry.sha256:
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
+                return "wrong hash"
+    return "ok"
