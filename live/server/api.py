@@ -31,6 +31,7 @@ from live.errors import ConfigError
 from live.server.feed import StateFeed
 from live.server.thumbnails import Thumbnails
 from live.server.viewers import Viewers
+from live.sinks.canvas import parse_background
 from live.workers import Worker
 
 if TYPE_CHECKING:
@@ -92,7 +93,6 @@ class Api:
         """The show's state and what only the server knows."""
         return {
             **self._show.state(),
-            "viewers": self._viewers.count,
             "max_upload_mb": self._show.config.server.max_upload_mb,
         }
 
@@ -133,7 +133,12 @@ class Api:
         return self._answer()
 
     async def settings(self, request: Request) -> Response:
-        self._show.update(await _json_object(request))
+        changes = await _json_object(request)
+        background = changes.get("output.background")
+        if isinstance(background, str):  # a show without a virtual camera would only see later that it is no good
+            await self._worker.run(parse_background, background)
+        self._show.update(changes)
+        self._viewers.refresh()
         return self._answer()
 
     async def picture(self, request: Request) -> Response:

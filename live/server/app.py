@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -21,7 +21,7 @@ from live.server.api import Api, error_response
 from live.server.encode import ALPHA_CODECS
 from live.server.feed import StateFeed
 from live.server.guard import Guard
-from live.server.viewers import Viewers
+from live.server.viewers import Viewers, Wish
 from live.workers import ThreadWorker, Worker
 
 if TYPE_CHECKING:
@@ -60,7 +60,14 @@ def create_app(show: Show, worker: Worker | None = None) -> Starlette:
     encoding = worker or ThreadWorker("encode")
     errands = worker or ThreadWorker("server-errands")
     config = show.config.server
-    viewers = Viewers(show.frames, show.clock, encoding, config.max_viewers)
+    viewers = Viewers(
+        show.frames,
+        show.clock,
+        encoding,
+        config.max_viewers,
+        background=lambda: show.config.output.background,
+        on_count=lambda count: setattr(show, "viewers", count),
+    )
     feed = StateFeed(lambda: api.state())
     api = Api(show, viewers, feed, errands)
 
@@ -80,7 +87,8 @@ def create_app(show: Show, worker: Worker | None = None) -> Starlette:
             await socket.send_denial_response(_viewers_full(config.max_viewers))
         else:
             await socket.accept()
-            await viewers.serve(socket, cast("ALPHA_CODECS", alpha_codec), "preview" in socket.query_params)
+            wish = Wish(alpha_codec, alpha=socket.query_params.get("alpha") == "1")
+            await viewers.serve(socket, wish, preview=socket.query_params.get("preview") == "1")
 
     async def why_not_watch(request: Request) -> Response:
         """A page cannot read why its WebSocket was refused, so it asks again over HTTP."""
@@ -115,7 +123,7 @@ def create_app(show: Show, worker: Worker | None = None) -> Starlette:
     )
 
 
-def _page(name: str, policy: str):  # type: ignore[no-untyped-def]
+def _page(name: str, policy: str) -> Callable[[Request], Awaitable[Response]]:
     async def page(request: Request) -> Response:
         headers = {"cache-control": "no-cache", "content-security-policy": policy}
         return FileResponse(STATIC / name, headers=headers)

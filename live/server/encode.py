@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from faceshot.types import Rendered, UInt8
+from faceshot.types import UInt8
 from protocols.viewer import Codec, Frame
 
 __all__ = ["ALPHA_CODECS", "AlphaCodec", "alpha_png", "encode_frame"]
@@ -34,14 +34,14 @@ _BLACK_256 = bytes(3 * 256)
 _OPACITY_OF_INDEX = bytes(range(256))
 
 
-def encode_frame(rendered: Rendered, alpha_codec: AlphaCodec) -> tuple[Codec, Frame]:
-    """The picture as JPEG when it is opaque, otherwise with its alpha in the way asked for."""
-    alpha = rendered.rgba[..., 3]
+def encode_frame(rgba: UInt8, alpha_codec: AlphaCodec) -> tuple[Codec, Frame]:
+    """An (H, W, 4) uint8 picture as JPEG when it is opaque, otherwise with its alpha in the way asked for."""
+    alpha = rgba[..., 3]
     if alpha.min() == 255:
-        return Codec.JPEG, Frame(_jpeg(rendered.rgba))
+        return Codec.JPEG, Frame(_jpeg(rgba))
     if alpha_codec == "webp":
-        return Codec.WEBP, Frame(_webp(rendered.rgba))
-    return Codec.JPEG_MASK, Frame(_jpeg(rendered.rgba), alpha_png(alpha))
+        return Codec.WEBP, Frame(_webp(rgba))
+    return Codec.JPEG_MASK, Frame(_jpeg(rgba), alpha_png(alpha))
 
 
 def alpha_png(alpha: UInt8) -> bytes:

@@ -108,7 +108,7 @@ class _Server(uvicorn.Server):
         self._on_ready()
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         yield
 
 

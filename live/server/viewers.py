@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,16 +21,27 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from faceshot.types import Rendered
 from live.clock import Clock, ms
-from live.edges import Closed, Fanout, Latest
-from live.server.encode import ALPHA_CODECS, AlphaCodec, encode_frame
+from live.edges import Closed, Fanout, Latest, Packet
+from live.server.encode import AlphaCodec, encode_frame
+from live.sinks.canvas import Canvas, parse_background
 from live.workers import Worker
 from protocols.errors import ProtocolError
 from protocols.viewer import MAX_IN_FLIGHT, Ack, Chunk, decode_message, encode_chunk
 
-__all__ = ["Encoder", "Viewer", "Viewers"]
+__all__ = ["Encoder", "Viewer", "Viewers", "Wish"]
 
 _PROTOCOL_ERROR = 1002
+_GOING_AWAY = 1001
 _RECENT = 120
+TRANSPARENT = "transparent"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a viewer asked for: how alpha is coded, and whether to get it even when the show has a background."""
+
+    alpha_codec: AlphaCodec = "mask"
+    alpha: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,20 +49,28 @@ class Encoded:
     """One picture as bytes for the wire, and what it was made from."""
 
     picture: Rendered
+    background: str
     sequence: int
     t_capture_ns: int
     data: bytes
 
 
 class Encoder:
-    """Encodes the newest picture at most once, when somebody asks."""
+    """Encodes the newest picture at most once, when somebody asks.
 
-    def __init__(self, frames: Fanout[Rendered], worker: Worker, alpha_codec: AlphaCodec) -> None:
+    Args:
+        background: tells the show's `output.background` as it is now.
+    """
+
+    def __init__(self, frames: Fanout[Rendered], worker: Worker, wish: Wish, background: Callable[[], str]) -> None:
         self._frames = frames
         self._worker = worker
-        self._alpha_codec = alpha_codec
+        self._wish = wish
+        self._background = background
         self._turn = asyncio.Lock()
         self._made: Encoded | None = None
+        self._canvas: Canvas | None = None
+        self._canvas_background = ""
 
     async def newest(self) -> Encoded:
         """The newest picture. Callers that ask while it is being encoded wait for the same result."""
@@ -58,12 +78,23 @@ class Encoder:
             packet = self._frames.newest
             if packet is None:
                 raise LookupError("no picture has been rendered yet")
-            if self._made is None or self._made.picture is not packet.value:
-                sequence = 0 if self._made is None else (self._made.sequence + 1) % 2**32
-                codec, frame = await self._worker.run(encode_frame, packet.value, self._alpha_codec)
-                chunk = Chunk(sequence, packet.t_capture_ns, codec, packet.value.size_wh, (frame,))
-                self._made = Encoded(packet.value, sequence, packet.t_capture_ns, encode_chunk(chunk))
-            return self._made
+            made, background = self._made, TRANSPARENT if self._wish.alpha else self._background()
+            if made is None or made.picture is not packet.value or made.background != background:
+                sequence = 0 if made is None else (made.sequence + 1) % 2**32
+                data = await self._worker.run(self._encode, packet, sequence, background)
+                made = self._made = Encoded(packet.value, background, sequence, packet.t_capture_ns, data)
+            return made
+
+    def _encode(self, packet: Packet[Rendered], sequence: int, background: str) -> bytes:
+        """Runs in the worker, one call at a time."""
+        rgba, size_wh = packet.value.rgba, packet.value.size_wh
+        if background != TRANSPARENT:
+            if self._canvas is None or self._canvas.size_wh != size_wh or self._canvas_background != background:
+                self._canvas = Canvas(size_wh, parse_background(background))
+                self._canvas_background = background
+            rgba = self._canvas.rgba(rgba)
+        codec, frame = encode_frame(rgba, self._wish.alpha_codec)
+        return encode_chunk(Chunk(sequence, packet.t_capture_ns, codec, size_wh, (frame,)))
 
 
 @dataclass(eq=False)
@@ -88,10 +119,14 @@ class Viewer:
     async def send(self, socket: WebSocket, encoder: Encoder) -> None:
         """Send pictures, newest first, until the show ends or the viewer is gone."""
         last: Encoded | None = None
-        with contextlib.suppress(Closed, WebSocketDisconnect):
+        with contextlib.suppress(WebSocketDisconnect):
             while True:
                 await self._may_send()
-                await self.edge.get()
+                try:
+                    await self.edge.get()
+                except Closed:
+                    await socket.close(_GOING_AWAY, "the show has ended")
+                    return
                 encoded = await encoder.newest()
                 if encoded is last:  # the show is paused: nothing new to see
                     continue
@@ -128,14 +163,30 @@ class Viewer:
 
 
 class Viewers:
-    """Lets viewers in up to a limit and serves each until it leaves."""
+    """Lets viewers in up to a limit and serves each until it leaves.
 
-    def __init__(self, frames: Fanout[Rendered], clock: Clock, worker: Worker, limit: int) -> None:
+    Args:
+        background: tells the show's `output.background` as it is now.
+        on_count: called with the new `count` when somebody came or went.
+    """
+
+    def __init__(
+        self,
+        frames: Fanout[Rendered],
+        clock: Clock,
+        worker: Worker,
+        limit: int,
+        background: Callable[[], str] = lambda: TRANSPARENT,
+        on_count: Callable[[int], None] = lambda count: None,
+    ) -> None:
         self._frames = frames
         self._clock = clock
+        self._worker = worker
         self._limit = limit
+        self._background = background
+        self._on_count = on_count
         self._viewers: set[Viewer] = set()
-        self._encoders = {codec: Encoder(frames, worker, codec) for codec in ALPHA_CODECS}
+        self._encoders: dict[Wish, Encoder] = {}
 
     @property
     def count(self) -> int:
@@ -146,19 +197,29 @@ class Viewers:
     def full(self) -> bool:
         return len(self._viewers) >= self._limit
 
-    async def serve(self, socket: WebSocket, alpha_codec: AlphaCodec, preview: bool) -> None:
+    async def serve(self, socket: WebSocket, wish: Wish, preview: bool) -> None:
         """Serve one accepted connection until it ends."""
         viewer = Viewer(Latest("viewer", self._clock), self._clock, preview)
+        if wish not in self._encoders:
+            self._encoders[wish] = Encoder(self._frames, self._worker, wish, self._background)
         self._viewers.add(viewer)
+        self._on_count(self.count)
         self._frames.subscribe(viewer.edge)  # hands over the newest picture: the first one goes out at once
         try:
             async with asyncio.TaskGroup() as tasks:
-                sending = tasks.create_task(viewer.send(socket, self._encoders[alpha_codec]))
+                sending = tasks.create_task(viewer.send(socket, self._encoders[wish]))
                 await viewer.receive(socket)
                 sending.cancel()
         finally:
             self._frames.unsubscribe(viewer.edge)
             self._viewers.discard(viewer)
+            self._on_count(self.count)
+
+    def refresh(self) -> None:
+        """Send the newest picture again, over another background: a paused show has no new one to show it on."""
+        if self._frames.newest is not None:
+            for viewer in self._viewers:
+                viewer.edge.put_nowait(self._frames.newest)
 
     def stats(self) -> dict[str, Any]:
         """How many watch and what each got: pictures sent and dropped, capture-to-screen latency in ms."""

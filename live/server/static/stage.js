@@ -17,7 +17,7 @@ export function stage(app) {
   let refused = "";
 
   const viewer = new Viewer(canvas, {
-    preview: true,
+    preview: 1,
     onState: (state, reason) => {
       refused = state === "refused" ? reason : "";
       if (state === "lost") frames = 0;

@@ -1,5 +1,5 @@
 // The page for an OBS browser source: nothing but the picture, transparent where the character is.
-// Query: fit=contain (default) or cover; codec=webp.
+// Query: fit=contain (default) or cover; alpha=1: transparent even when the show has a background; codec=webp.
 
 import { Viewer } from "./viewer.js";
 
@@ -7,12 +7,20 @@ const query = new URLSearchParams(location.search);
 const canvas = document.querySelector("canvas");
 canvas.classList.toggle("cover", query.get("fit") === "cover");
 
+const HOLD_MS = 1500; // over a short hiccup the last picture stays; longer, and a frozen face would be on air
+
+let clearing = 0;
 const viewer = new Viewer(canvas, {
-  codec: query.get("codec") ?? "",
+  codec: query.get("codec"),
+  alpha: query.get("alpha"),
   onState: (state, reason) => {
     document.documentElement.dataset.state = state;
-    // On air nothing is shown while the server is away but what was on screen last would be a frozen face: clear it.
-    if (state !== "live") viewer?.blank();
+    if (state === "live") {
+      clearTimeout(clearing);
+      clearing = 0;
+    } else if (!clearing) {
+      clearing = setTimeout(() => viewer.blank(), HOLD_MS);
+    }
     if (reason) console.warn(reason);
   },
 });

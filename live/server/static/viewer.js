@@ -4,10 +4,12 @@
 import { Socket } from "./socket.js";
 import { JPEG_MASK, ack, decodeChunk, visible } from "./viewer-protocol.js";
 
+const RELOAD_MS = 3000;
+
 export class Viewer {
   // `preview`: the control page's own picture, not counted as a viewer. `onState` gets "live", "lost" or "refused"
   // (with the reason); `onFrame(chunk)` is called after each picture is drawn.
-  constructor(canvas, { preview = false, codec = "", onState = () => {}, onFrame = () => {} } = {}) {
+  constructor(canvas, { preview = null, codec = null, alpha = null, onState = () => {}, onFrame = () => {} }) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
     this.onState = onState;
@@ -17,8 +19,7 @@ export class Viewer {
     this.shown = 0;
 
     const query = new URLSearchParams();
-    if (preview) query.set("preview", "1");
-    if (codec) query.set("codec", codec);
+    for (const [name, value] of Object.entries({ preview, codec, alpha })) if (value) query.set(name, value);
     this.socket = new Socket(`/ws/view?${query}`, {
       onOpen: () => {
         this.next = null;
@@ -47,7 +48,15 @@ export class Viewer {
   }
 
   take(data) {
-    const chunk = decodeChunk(data);
+    let chunk;
+    try {
+      chunk = decodeChunk(data);
+    } catch (error) {
+      // The server was upgraded while this page stayed open: fetch the page that goes with it.
+      console.error(error);
+      setTimeout(() => location.reload(), RELOAD_MS);
+      return;
+    }
     if (this.next) this.socket.send(ack(this.next.sequence)); // overtaken
     this.next = chunk;
     if (!this.busy) this.drain();
@@ -59,8 +68,14 @@ export class Viewer {
       while (this.next) {
         const chunk = this.next;
         this.next = null;
-        await this.show(chunk);
-        this.socket.send(ack(chunk.sequence));
+        try {
+          await this.show(chunk);
+        } catch (error) {
+          console.error("picture cannot be shown", error); // the next one may be fine
+          continue;
+        } finally {
+          this.socket.send(ack(chunk.sequence));
+        }
         this.onState("live");
         this.onFrame(chunk);
       }
