@@ -23,7 +23,6 @@ __all__ = [
     "part_frames",
     "procrustes",
     "rotation_vector_from_matrix",
-    "unit",
 ]
 
 Float = NDArray[np.float64]
@@ -115,12 +114,6 @@ def as_complex(points_xy: NDArray) -> Complex:
 def as_xy(points: Complex) -> Float:
     """(...) complex -> (..., 2)."""
     return np.ascontiguousarray(points).view(np.float64).reshape(*points.shape, 2)
-
-
-def unit(direction: Complex, fallback: Complex | complex = 1.0) -> Complex:
-    """Directions of length 1; `fallback` where the length is almost zero."""
-    length = np.abs(direction)
-    return np.where(length > 1e-6, direction / np.maximum(length, 1e-6), fallback)
 
 
 def part_frames(points_xy: NDArray) -> tuple[Float, Float]:

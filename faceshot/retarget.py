@@ -30,7 +30,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from faceshot.geometry import Complex, Float, as_complex, as_xy, unit
+from faceshot.geometry import as_complex, as_xy
 from faceshot.topology import (
     BROW_LEFT,
     BROW_RIGHT,
@@ -46,6 +46,9 @@ from faceshot.topology import (
 
 __all__ = ["Retargeter", "face_frame", "face_width"]
 
+Float = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+
 # name -> (points, first, last). The pupils belong to their eyes.
 _BODIES: Final = (
     ("face boundary", JAW, 0, 16),
@@ -59,16 +62,18 @@ _BODIES: Final = (
     ("nose bridge", (27, 28, 29, 30), 27, 30),
 )
 _OUTER, _INNER, _NOSE, _EYE_L, _EYE_R, _BROW_L, _BROW_R, _BRIDGE = range(1, 9)
-_PARTS_N: Final = len(_BODIES)
-_ENDS: Final = np.array([(first, last) for _, _, first, last in _BODIES])
+_FIRST: Final = np.array([first for _, _, first, _ in _BODIES])
+_LAST: Final = np.array([last for _, _, _, last in _BODIES])
 _OWNER: Final = np.zeros(N_POINTS, np.intp)
-for _i, (_, _points, _, _) in enumerate(_BODIES):
-    _OWNER[list(_points)] = _i
-_PUPILS: Final = np.array([PUPIL_LEFT, PUPIL_RIGHT])
+for _body, (_name, _points, _end0, _end1) in enumerate(_BODIES):
+    _OWNER[list(_points)] = _body
 _EYES: Final = np.array([_EYE_L, _EYE_R])
-# Upper and lower lid points of the two eyes.
-_LIDS_UPPER: Final = np.array([[37, 38], [43, 44]])
-_LIDS_LOWER: Final = np.array([[41, 40], [47, 46]])
+# Heights of the 70 points -> openings of the two eyes, then the middles of the two openings.
+_LID_SUMS: Final = np.zeros((N_POINTS, 4))
+for _eye, (_upper, _lower) in enumerate((((37, 38), (41, 40)), ((43, 44), (47, 46)))):
+    _LID_SUMS[_upper, _eye], _LID_SUMS[_lower, _eye] = -0.5, 0.5
+    _LID_SUMS[[*_upper, *_lower], 2 + _eye] = 0.25
+_TINY: Final = 1e-6
 
 # What bounds a part's shift (specs §2.3 of the published rule): the neighbour up, down, left and right.
 # Non-negative: another part's origin; negative: the face boundary's point -n-1.
@@ -77,10 +82,10 @@ _BOUNDS: Final = {
     _OUTER: (_NOSE, _P8, _P0, _P16),
     _INNER: (_NOSE, _P8, _P0, _P16),
     _NOSE: (_BRIDGE, _OUTER, _P0, _P16),
-    _EYE_L: (_BROW_L, _BRIDGE, _P0, _P8),
+    _EYE_L: (_BROW_L, _BRIDGE, _P0, _EYE_R),
     _EYE_R: (_BROW_R, _BRIDGE, _EYE_L, _P16),
     _BROW_L: (_P8, _EYE_L, _P0, _BROW_R),
-    _BROW_R: (_P8, _P8, _BROW_L, _P16),
+    _BROW_R: (_P8, _EYE_R, _BROW_L, _P16),
 }
 
 _ON_AXIS: Final = 0.0045
@@ -125,7 +130,7 @@ class Retargeter:
         seen = visible & np.isfinite(character_xy).all(axis=1)
 
         z = as_complex(character)
-        origins, axes, self._chords = _frames(z)
+        origins, axes, chords = (part[0] for part in _frames(z[None]))
         self._face_origin, self._face_axis = face_frame(character, seen)
         own_axis = np.conj(self._face_axis)
         self._origins_in_face = (origins - self._face_origin) * own_axis
@@ -133,9 +138,8 @@ class Retargeter:
         rest = (z - origins[_OWNER]) * np.conj(axes[_OWNER])
 
         d = as_complex(neutral)
-        d_origins, d_axes, d_chords = _frames(d)
+        d_origins, d_axes, d_chords = (part[0] for part in _frames(d[None]))
         self._d_axes = d_axes
-        self._d_chords = np.maximum(d_chords, 1e-6)
         self._d_face_origin, self._d_face_axis = d_origins[0], d_axes[0]
         self._d_origins_in_face = (d_origins - d_origins[0]) * np.conj(d_axes[0])
         self._d_unturn = np.conj(d_axes * np.conj(d_axes[0]))
@@ -143,37 +147,30 @@ class Retargeter:
         # The ratio of sizes turns a shift of the driver's face frame into the character's.
         self._carry = self._face_axis * np.conj(self._d_face_axis)
 
-        alive = np.array([seen[list(ends)].all() for ends in _ENDS.tolist()])
-        if not seen[[33]].any():
-            alive[_NOSE] = False
-        self._alive = alive.astype(np.float64)
-        shift_up_left, shift_down_right = _bounds(
-            self._origins_in_face,
-            self._d_origins_in_face,
-            z,
-            d,
-            self._face_origin,
-            own_axis,
-            d_origins[0],
-            d_axes[0],
-            seen,
-        )
-        self._shift_negative = shift_up_left * self._alive[:, None]
-        self._shift_positive = shift_down_right * self._alive[:, None]
+        alive = seen[_FIRST] & seen[_LAST]
+        alive[_NOSE] &= alive[_BRIDGE]
+        self._inert = np.flatnonzero(~alive)
+        boundary = (z - self._face_origin) * own_axis
+        d_boundary = (d - d_origins[0]) * np.conj(d_axes[0])
+        up_left, down_right = _bounds(self._origins_in_face, self._d_origins_in_face, boundary, d_boundary, alive, seen)
+        self._shift_negative, self._shift_positive = up_left * alive[:, None], down_right * alive[:, None]
 
         self._rest_xy = as_xy(rest)
         d_rest_xy = as_xy(self._d_rest)
         moves = (alive[_OWNER] & seen).astype(np.float64)[:, None]
         opening, closing = _point_gains(
-            self._rest_xy, d_rest_xy, self._chords, d_chords, face_width(character), face_width(neutral)
+            self._rest_xy, d_rest_xy, chords, d_chords, face_width(character), face_width(neutral)
         )
-        self._opening, self._closing = opening * moves, closing * moves
+        self._opening, self._closing_more = opening * moves, (closing - opening) * moves
         # The part of a displacement that lies between the driver's rest position and the part's axis.
         self._towards_low, self._towards_high = np.minimum(-d_rest_xy, 0.0), np.maximum(-d_rest_xy, 0.0)
 
-        self._d_pupils = self._d_rest[_PUPILS] / self._d_chords[_EYES]
-        self._lid_gap, self._lid_middle = _lids(self._rest_xy[None])
-        self._pupils_move = moves[_PUPILS, 0] * self._chords[_EYES]
+        self._d_pupils = self._d_rest[68:] / d_chords[_EYES]
+        self._pupils_move = moves[68:, 0] * chords[_EYES]
+        gap, middle = (self._rest_xy[:, 1] @ _LID_SUMS).reshape(2, 2)
+        self._lid_gap = np.where(np.abs(gap) > _TINY, gap, 1.0)
+        # Pupils are placed against the middle of the opening, so that they go where the lids go.
+        self._pupils_rest = self._rest_xy[68:] - np.stack([np.zeros(2), middle], axis=1)
 
     def __call__(self, driver_xy: NDArray) -> Float:
         """The character's landmarks for frames of the driver.
@@ -187,65 +184,59 @@ class Retargeter:
         z = as_complex(driver_xy)
         origins, axes, chords = _frames(z, self._d_axes)
         face_origin, face_axis = origins[:, :1], axes[:, :1]
-        to_face = np.conj(face_axis)
-
+        # Into the driver's face frame; from here on nothing depends on where the driver's head is.
+        to_face = face_axis.conj()
+        in_face, turn = (origins - face_origin) * to_face, axes * to_face * self._d_unturn
         # Stage one: the face frame.
         new_axis = face_axis * self._carry
         new_origin = self._face_origin + (face_origin - self._d_face_origin) * self._carry
         # Stage two: the parts inside it.
-        shift = as_xy((origins - face_origin) * to_face - self._d_origins_in_face)
+        shift = as_xy(in_face - self._d_origins_in_face)
         shift = np.maximum(shift, 0.0) * self._shift_positive + np.minimum(shift, 0.0) * self._shift_negative
-        turn = axes * to_face * self._d_unturn
-        turn = np.where(self._alive > 0, turn, 1.0)
+        turn[:, self._inert] = 1.0
         part_axes = new_axis * self._axes_in_face * turn
         part_origins = new_origin + new_axis * (self._origins_in_face + as_complex(shift))
         # The points inside their parts.
-        local = (z - origins[:, _OWNER]) * np.conj(axes[:, _OWNER])
+        local = (z - origins.take(_OWNER, 1)) * axes.conj().take(_OWNER, 1)
         delta = as_xy(local - self._d_rest)
-        towards = np.clip(delta, self._towards_low, self._towards_high)
-        moved = self._rest_xy + self._opening * (delta - towards) + self._closing * towards
+        towards = np.minimum(np.maximum(delta, self._towards_low), self._towards_high)
+        moved = self._rest_xy + self._opening * delta + self._closing_more * towards
 
-        gap, middle = _lids(moved)
-        squeeze = np.clip(gap / self._lid_gap, 0.0, 1.0)
-        look = (local[:, _PUPILS] / np.maximum(chords[:, _EYES], 1e-6) - self._d_pupils) * self._pupils_move
-        pupils = self._rest_xy[_PUPILS]
-        moved[:, _PUPILS, 0] = pupils[:, 0] + look.real
-        moved[:, _PUPILS, 1] = middle + (pupils[:, 1] - self._lid_middle + look.imag) * squeeze
-        return as_xy(part_origins[:, _OWNER] + as_complex(moved) * part_axes[:, _OWNER])
+        lids = moved[:, :, 1] @ _LID_SUMS
+        squeeze = np.minimum(np.maximum(lids[:, :2] / self._lid_gap, 0.0), 1.0)
+        look = (local[:, 68:] / chords[:, _EYES] - self._d_pupils) * self._pupils_move
+        moved[:, 68:, 0] = self._pupils_rest[:, 0] + look.real
+        moved[:, 68:, 1] = lids[:, 2:] + (self._pupils_rest[:, 1] + look.imag) * squeeze
+        return as_xy(part_origins.take(_OWNER, 1) + as_complex(moved) * part_axes.take(_OWNER, 1))
 
 
 def _frames(z: Complex, fallback: Complex | complex = 1.0) -> tuple[Complex, Complex, Float]:
-    """Origins, unit axes and chord lengths of the parts of (..., 70) complex points."""
-    ends = z[..., _ENDS]
-    chord = ends[..., 1] - ends[..., 0]
-    origins = 0.5 * (ends[..., 0] + ends[..., 1])
+    """Origins, unit axes and chord lengths (never 0) of the parts of (M, 70) complex points."""
+    first, last = z.take(_FIRST, 1), z.take(_LAST, 1)
+    chords = last - first
+    lengths = np.abs(chords)
+    axes: Complex = chords / np.maximum(lengths, _TINY)
+    if lengths.min() <= _TINY:
+        axes = np.where(lengths > _TINY, axes, fallback)
+    origins: Complex = 0.5 * (first + last)
     # The nose base hangs on the bridge, as published.
-    origins[..., _NOSE] = origins[..., _BRIDGE]
-    return origins, unit(chord, fallback), np.abs(chord)
-
-
-def _lids(local_xy: Float) -> tuple[Float, Float]:
-    """Signed opening (at least a sliver) and middle height of both eyes in their own frames: (M, 2) each."""
-    upper, lower = local_xy[:, _LIDS_UPPER, 1].mean(axis=2), local_xy[:, _LIDS_LOWER, 1].mean(axis=2)
-    gap = lower - upper
-    return np.where(np.abs(gap) < 1e-6, 1e-6, gap), 0.5 * (upper + lower)
+    origins[:, _NOSE] = origins[:, _BRIDGE]
+    return origins, axes, np.maximum(lengths, _TINY)
 
 
 def _bounds(
     origins: Complex,
     d_origins: Complex,
-    z: Complex,
-    d: Complex,
-    face_origin: complex,
-    to_face: complex,
-    d_face_origin: complex,
-    d_axis: complex,
+    points: Complex,
+    d_points: Complex,
+    alive: NDArray[np.bool_],
     seen: NDArray[np.bool_],
 ) -> tuple[Float, Float]:
-    """b_tar/b_ref of every part: (9, 2) for shifts to the left and up, (9, 2) for shifts to the right and down."""
-    boundary = {p: complex((z[-p - 1] - face_origin) * to_face) for p in (_P0, _P8, _P16)}
-    d_boundary = {p: complex((d[-p - 1] - d_face_origin) * np.conj(d_axis)) for p in (_P0, _P8, _P16)}
-    negative, positive = np.ones((_PARTS_N, 2)), np.ones((_PARTS_N, 2))
+    """b_tar/b_ref of every part: (9, 2) for shifts to the left and up, (9, 2) for shifts to the right and down.
+
+    All positions are in their own face frames. What either face lacks bounds nothing.
+    """
+    negative, positive = np.ones((len(_BODIES), 2)), np.ones((len(_BODIES), 2))
     for part, (up, down, left, right) in _BOUNDS.items():
         for neighbour, axis, side in (
             (left, 0, negative),
@@ -253,16 +244,12 @@ def _bounds(
             (up, 1, negative),
             (down, 1, positive),
         ):
-            there, d_there = (
-                (origins[neighbour], d_origins[neighbour])
-                if neighbour >= 0
-                else (boundary[neighbour], d_boundary[neighbour])
-            )
-            known = seen[_ENDS[neighbour]].all() if neighbour >= 0 else seen[-neighbour - 1]
-            span, d_span = there - origins[part], d_there - d_origins[part]
-            ours, theirs = (abs(span.real), abs(d_span.real)) if axis == 0 else (abs(span.imag), abs(d_span.imag))
-            if known and theirs > 1e-6:
-                side[part, axis] = min(ours / theirs, 1.0)
+            point = -neighbour - 1
+            span = (origins[neighbour] if neighbour >= 0 else points[point]) - origins[part]
+            d_span = (d_origins[neighbour] if neighbour >= 0 else d_points[point]) - d_origins[part]
+            ours, theirs = (span.real, d_span.real) if axis == 0 else (span.imag, d_span.imag)
+            if (alive[neighbour] if neighbour >= 0 else seen[point]) and abs(theirs) > _TINY:
+                side[part, axis] = min(abs(ours / theirs), 1.0)
     # One mouth, one bound.
     negative[_INNER], positive[_INNER] = negative[_OUTER], positive[_OUTER]
     return negative, positive
