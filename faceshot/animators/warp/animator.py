@@ -190,18 +190,18 @@ def _box_of(
 
 
 def _map_of(
-    puppet: _Puppet, box: tuple[int, int, int, int], head_back: Float32, sheet_back: Float32
+    puppet: _Puppet, box: tuple[int, int, int, int], head_back: Float32, sheet: Grid, sheet_back: Float32
 ) -> tuple[Float32, tuple[slice, slice]]:
     """(h, w, 2) resting point of each pixel of a box, through head and sheet, and the box as slices."""
-    pitch = puppet.operator.grid.pitch
+    pitch = sheet.pitch
     grid = Grid.covering(box[0] - pitch, box[1] - pitch, box[2] + pitch, box[3] + pitch, pitch)
     nodes = grid.nodes()
     still = nodes + puppet.head.grid.sample(head_back, nodes)
-    rest = still + puppet.operator.grid.sample(sheet_back, still, cv2.BORDER_CONSTANT)
+    rest = still + sheet.sample(sheet_back, still)
     pixels = grid.upsample(rest - nodes)
     window = (slice(box[1], box[3]), slice(box[0], box[2]))
     inner = pixels[box[1] - grid.y0 : box[3] - grid.y0, box[0] - grid.x0 : box[2] - grid.x0]
-    return inner + puppet.identity[window], window
+    return cv2.add(inner, puppet.identity[window]), window
 
 
 def _render(puppet: _Puppet, drive: Drive) -> UInt8:
@@ -217,14 +217,14 @@ def _render(puppet: _Puppet, drive: Drive) -> UInt8:
     upper_forward = operator.field(operator.upper, delta)
     upper_back = invert(operator.grid, upper_forward) if moving else np.zeros_like(upper_forward)
 
-    where = head.grid.upsample(head_back)[:height, :width] + puppet.identity
+    where = cv2.add(head.grid.upsample(head_back)[:height, :width], puppet.identity)
     forward = [(head.grid, head_forward), (operator.grid, upper_forward)]
     if moving:
         grid = operator.grid
         corners = grid.nodes()[[0, 0, -1, -1, grid.rows // 2, grid.rows // 2], [0, -1, 0, -1, 0, -1]]
         box = _box_of(puppet, corners, forward, grid.pitch + 0.1 * puppet.frame.width)
         if box is not None:
-            at, window = _map_of(puppet, box, head_back, upper_back)
+            at, window = _map_of(puppet, box, head_back, operator.grid, upper_back)
             where[window] = at
     opened = None
     if puppet.mouth is not None and moving:
@@ -250,7 +250,11 @@ def _draw_eyes(puppet: _Puppet, drive: Drive, out: UInt8, where: Float32, forwar
         box = _box_of(puppet, eye.box(), forward, 2.0)
         if box is not None:
             window = (slice(box[1], box[3]), slice(box[0], box[2]))
-            eye.draw(out[window], puppet.texture, where[window], opening, gaze)
+            eye.draw(out[window], where[window], opening, gaze)
+
+
+def _corner(grid: Grid, end: int) -> Float32:
+    return np.array([grid.x0 + end * grid.size_wh[0], grid.y0 + end * grid.size_wh[1]], np.float32)
 
 
 def _open_mouth(
@@ -266,11 +270,16 @@ def _open_mouth(
     lower_forward = operator.field(operator.lower, delta)
     if float(np.abs(lower_forward - forward[1][1]).max()) < 0.1:
         return None  # the lips move together: the upper sheet already shows all
-    lower_back = invert(operator.grid, lower_forward)
     box = _box_of(puppet, mouth.box(), [*forward, (operator.grid, lower_forward)], 3.0)
     if box is None:
         return None
-    at_lower, window = _map_of(puppet, box, head_back, lower_back)
+    pitch = operator.grid.pitch
+    edges = np.array([[box[0], box[1]], [box[2], box[1]], [box[0], box[3]], [box[2], box[3]]], np.float32)[None]
+    still = (edges + puppet.head.grid.sample(head_back, edges))[0]
+    still = np.clip(still, _corner(operator.grid, 0), _corner(operator.grid, 1))
+    left, top, right, bottom = *(still.min(0) - 2 * pitch), *(still.max(0) + 2 * pitch)
+    around = Grid.covering(left, top, right, bottom, pitch)
+    at_lower, window = _map_of(puppet, box, head_back, around, invert(operator.grid, lower_forward, over=around))
     raised = -float((delta[61:64] @ as_float32(mouth.lips.axis_y)).mean())
     shown, gap = mouth.part(where[window], at_lower, max(raised, 0.0))
     where[window] = shown

@@ -1,4 +1,4 @@
-"""Eyes as parts: a lid that slides over the eyeball column by column, and an eyeball that the lids clip (spec: warp, section 7).
+"""Eyes as parts: a lid that slides over the eyeball column by column, and an eyeball that the lids clip.
 
 Everything happens in the resting picture's coordinates: the field of head and face has already said which resting
 point a pixel shows; the lid map, monotone in every column and in closed form, then says what is seen there.
@@ -149,12 +149,13 @@ class Eye:
         patch = np.ascontiguousarray(rgba[y0:y1, x0:x1, :3])
         seen = rgba[y0:y1, x0:x1, 3] > 200
         self._plate = fill_with_skin(patch, hole, near & ~hole & seen, grain=kind in ("human", "animal"))
+        self._patch = patch
         self._ink = cv2.subtract(self._plate, patch)
         self._patch_xy = np.array([x0, y0], np.float32)
         rim = (np.abs(s) < 0.5 * self.width) & (t > u - 0.15 * self.height) & (t < low + 0.1 * self.height)
         colours = patch[rim] if rim.any() else patch.reshape(-1, 3)
         luminance = colours @ np.array([0.3, 0.59, 0.11])
-        self._line_rgb = np.median(colours[luminance <= np.percentile(luminance, 20)], axis=0).astype(np.float32)
+        self._line_rgb = np.median(colours[luminance <= np.percentile(luminance, 20)], axis=0).astype(np.uint8)
 
     def _columns_of(self) -> Float32:
         return (np.linspace(-_REACH, _REACH, _COLUMNS) * self.width).astype(np.float32)
@@ -181,110 +182,126 @@ class Eye:
         return upper, lower
 
     def lid_map(self, s: Float32, t: Float32, opening: float) -> tuple[Float32, Float32, Float32, Float32]:
-        """For local points: where the lids' pixels come from (t), distances below upper and above lower lid, upper rest."""
-        upper_now, lower_now = self.curves(opening)
-        table = np.stack([upper_now, lower_now, self._upper, self._lower], axis=-1)[None]
-        column = (s * np.float32((_COLUMNS - 1) / (2 * _REACH * self.width)) + np.float32((_COLUMNS - 1) / 2)).astype(
-            np.float32
-        )
-        at = np.stack([column, np.zeros_like(column)], axis=-1)
-        looked = sample(table, at)
-        un, ln, u, low = (looked[..., k] for k in range(4))
-        top = u - np.float32(self._above)
-        strip = np.float32(self._strip)
-        stretch = (u - strip - top) / np.maximum(un - strip - top, np.float32(0.05 * self._above))
-        above = np.where(t < un - strip, top + (t - top) * stretch, t - un + u)
-        above = np.where(t < top, t, above)
-        bottom = low + np.float32(self._below)
-        below = bottom - (bottom - t) * (bottom - low) / np.maximum(bottom - ln, np.float32(0.05 * self._below))
-        below = np.where(t > bottom, t, below)
+        """Where the lids' pixels come from.
+
+        Args:
+            s, t: (h, w) local coordinates of resting points, pixels.
+
+        Returns:
+            Source (t, same s), distances below the upper and above the lower lid as they are now, and (h, w, 2) the
+            resting lids.
+        """
+        now = np.stack(self.curves(opening), axis=-1)[None]
+        column = self._column(s)
+        lids, rest = sample(now, column), sample(self._table_rest, column)
+        un, ln, u, low = lids[..., 0], lids[..., 1], rest[..., 0], rest[..., 1]
+        strip, above, below = np.float32(self._strip), np.float32(self._above), np.float32(self._below)
+        # Above: still at the top, stretched down to the strip of lashes, which moves as it is.
+        stretch = (above - strip) / np.maximum(un - u + (above - strip), np.float32(0.05) * above)
+        top = u - above
+        upper = np.where(t < un - strip, np.where(t < top, t, top + (t - top) * stretch), t - un + u)
+        bottom = low + below
+        lower = bottom - (bottom - t) * below / np.maximum(bottom - ln, np.float32(0.05) * below)
+        lower = np.where(t > bottom, t, lower)
         # Where the lids meet, each keeps its own half.
-        source = np.where(t < (un + ln) / 2, above, below)
-        return source, t - un, ln - t, u
+        source = np.where(t + t < un + ln, upper, lower)
+        return source, t - un, ln - t, rest
 
     def is_still(self, opening: float, gaze: Float32) -> bool:
         return abs(opening - 1) < 1e-3 and bool(np.abs(gaze).max() < 1e-3)
 
-    def draw(self, out: UInt8, texture: UInt8, at: Float32, opening: float, gaze: Float32) -> None:
+    def draw(self, out: UInt8, at: Float32, opening: float, gaze: Float32) -> None:
         """Paints the eye over `out` (h, w, 4), in place.
 
         Args:
-            texture: (H, W, 4) the character's picture.
             at: (h, w, 2) resting picture point that each pixel shows.
             opening: 0 to 1.6.
             gaze: (2,) shift in eye widths.
         """
         s, t = self._local(at)
-        source, below_upper, above_lower, upper_rest = self.lid_map(s, t, opening)
-        closing = np.float32(np.clip(1 - opening, 0, 1))
-        there = self._picture(s, source)
-        lids = _look(texture, there)
-        if closing > 0:
+        source, below_upper, above_lower, rest = self.lid_map(s, t, opening)
+        closing = min(max(1 - opening, 0.0), 1.0)
+        amount = _smooth(closing, 0.05, 0.45)
+        there = self._patch_point(s, source)
+        shown = sample(self._patch, there) if amount < 1 else None
+        if amount > 0:
             # Bare skin, with only what is darker than skin (lashes, lid line) carried along: no stretched sockets and
             # no slivers of white where the eye is wider than its landmarks.
-            lids += _smooth(closing, 0.05, 0.45) * (self._bare(at, there, below_upper, above_lower) - lids)
-        inside = np.clip(np.minimum(below_upper, above_lower) + np.float32(0.5), 0, 1) * (np.abs(s) < 0.5 * self.width)
-        ball = self._ball(texture, s, t, below_upper, above_lower, upper_rest, opening, gaze)
-        shown = lids + inside[..., None].astype(np.float32) * (ball - lids)
-        if self.style.line > 0 and closing > 0 and not self.style.squash:
+            bare = self._bare(at, there, below_upper, above_lower)
+            shown = bare if shown is None else cv2.addWeighted(shown, 1 - amount, bare, amount, 0)
+        half = np.float32(0.5)
+        inside = np.minimum(np.minimum(below_upper, above_lower) + half, half * np.float32(self.width) - np.abs(s))
+        inside = _unit(inside)
+        if inside.any():
+            ball = self._ball(s, t, below_upper, above_lower, rest, opening, gaze)
+            shown = cv2.blendLinear(ball, shown, inside, 1 - inside)
+        if self.style.line > 0 and closing > 0.7 and not self.style.squash:
             thick = np.float32(max(0.5 * self.style.line * self.height, 0.7))
-            middle = np.abs(below_upper - above_lower) * np.float32(0.5)
-            taper = np.clip((np.float32(0.5 * self.width) - np.abs(s)) / np.float32(0.12 * self.width), 0, 1)
-            ink = np.clip(thick * taper - middle + np.float32(0.5), 0, 1) * _smooth(closing, 0.75, 0.98) * (taper > 0)
-            shown = shown + ink[..., None] * (self._line_rgb - shown)
-        out[..., :3] = np.clip(shown + np.float32(0.5), 0, 255).astype(np.uint8)
+            taper = (half * np.float32(self.width) - np.abs(s)) / np.float32(0.12 * self.width)
+            ink = _unit(thick * np.minimum(taper, 1) - np.abs(below_upper - above_lower) * half + half)
+            ink *= np.float32(_smooth(closing, 0.75, 0.98))
+            line = np.empty_like(shown)
+            line[:] = self._line_rgb
+            shown = cv2.blendLinear(line, shown, ink, 1 - ink)
+        out[..., :3] = shown
 
-    def _bare(self, at: Float32, there: Float32, below_upper: Float32, above_lower: Float32) -> Float32:
-        bare = _look(self._plate, at - self._patch_xy)
+    def _bare(self, at: Float32, there: Float32, below_upper: Float32, above_lower: Float32) -> UInt8:
+        bare = sample(self._plate, at - self._patch_xy)
         if self.style.squash:
             return bare
-        ink = sample(self._ink, there - self._patch_xy, cv2.BORDER_CONSTANT).astype(np.float32)
+        ink = sample(self._ink, there, cv2.BORDER_CONSTANT)
         strip = np.float32(max(self._strip, 1.0))
         # Beyond the strip above, or a thin rim beneath, what is dark does not belong to the lids.
-        beneath = above_lower < below_upper
-        beyond = np.where(beneath, -above_lower - np.float32(0.10 * self.height), -below_upper - strip)
-        ink *= np.clip(1 - beyond / (np.float32(0.2) * strip + 1), 0, 1)[..., None]
-        return bare - ink
+        rim = np.float32(0.10 * self.height)
+        beyond = np.where(above_lower < below_upper, -above_lower - rim, -below_upper - strip)
+        weight = _unit(1 - beyond * (1 / (np.float32(0.2) * strip + 1)))
+        return cv2.subtract(bare, cv2.blendLinear(ink, np.zeros_like(ink), weight, 1 - weight))
 
     def _ball(
         self,
-        texture: UInt8,
         s: Float32,
         t: Float32,
         below_upper: Float32,
         above_lower: Float32,
-        upper_rest: Float32,
+        rest: Float32,
         opening: float,
         gaze: Float32,
-    ) -> Float32:
-        span = np.float32(self.height)
+    ) -> UInt8:
+        span = rest[..., 1] - rest[..., 0]
         if opening > 1 or self.style.squash:
             # Scaled to the new opening, so that there is no hole to fill.
-            now = np.maximum(below_upper + above_lower, np.float32(1e-3))
-            rest = sample(np.stack([self._lower - self._upper], -1)[None], self._column(s))
-            t = upper_rest + below_upper * rest.reshape(now.shape) / now
-        reach = np.clip(1 - (s * np.float32(2 / self.width)) ** 2, 0, 1)
+            t = rest[..., 0] + below_upper * span / np.maximum(below_upper + above_lower, np.float32(1e-3))
         limit = np.array([0.16, min(0.06, 0.15 * self.height / self.width)])
         gaze_x, gaze_y = (np.clip(np.nan_to_num(gaze), -limit, limit) * self.width).astype(np.float32)
         if gaze_x or gaze_y:
             # The middle moves as a whole; towards the lids points keep their place between them, so that no lash is
             # drawn into the eye.
-            here = sample(self._table_rest, self._column(s))
+            reach = np.maximum(1 - (s * np.float32(2 / self.width)) ** 2, 0)
             s = s - gaze_x * reach
             there = sample(self._table_rest, self._column(s))
-            place = np.clip((t - here[..., 0]) / np.maximum(here[..., 1] - here[..., 0], np.float32(1.0)), 0, 1)
+            place = _unit((t - rest[..., 0]) / np.maximum(span, np.float32(1.0)))
             edge = (2 * place - 1) ** 2
             kept = there[..., 0] + place * (there[..., 1] - there[..., 0])
             t = t + edge * (kept - t) - gaze_y * reach * (1 - edge)
-        ball = _look(texture, self._picture(s, t))
-        shade = np.float32(self.style.shadow) * _smooth(np.float32(np.clip(1 - opening, 0, 1)), 0.0, 0.3)
+        ball = sample(self._patch, self._patch_point(s, t))
+        shade = self.style.shadow * _smooth(1 - opening, 0.0, 0.3)
         if shade > 0 and not self.style.squash:
-            ball = ball * (1 - shade * np.clip(1 - below_upper / (np.float32(0.30) * span), 0, 1))[..., None]
+            light = 1 - np.float32(shade) * _unit(1 - below_upper * np.float32(1 / (0.30 * self.height)))
+            ball = cv2.blendLinear(ball, np.zeros_like(ball), light, 1 - light)
         return ball
 
+    def _patch_point(self, s: Float32, t: Float32) -> Float32:
+        """(h, w, 2) pixel of `_patch` for local coordinates."""
+        point = np.empty((*s.shape, 2), np.float32)
+        shift = self._middle - self._patch_xy
+        point[..., 0] = s * self._axis_x[0] + (t * self._axis_y[0] + shift[0])
+        point[..., 1] = s * self._axis_x[1] + (t * self._axis_y[1] + shift[1])
+        return point
+
     def _column(self, s: Float32) -> Float32:
-        column = s * np.float32((_COLUMNS - 1) / (2 * _REACH * self.width)) + np.float32((_COLUMNS - 1) / 2)
-        return np.stack([column, np.zeros_like(column)], axis=-1).astype(np.float32)
+        column = np.zeros((*s.shape, 2), np.float32)
+        column[..., 0] = s * np.float32((_COLUMNS - 1) / (2 * _REACH * self.width)) + np.float32((_COLUMNS - 1) / 2)
+        return column
 
 
 def _look(image: UInt8, at: Float32) -> Float32:
@@ -292,9 +309,14 @@ def _look(image: UInt8, at: Float32) -> Float32:
     return sample(image, np.ascontiguousarray(at, np.float32))[..., :3].astype(np.float32)
 
 
-def _smooth(value: np.floating, low: float, high: float) -> np.float32:
-    x = float(np.clip((value - low) / (high - low), 0, 1))
-    return np.float32(x * x * (3 - 2 * x))
+def _unit(values: Float32) -> Float32:
+    """Values limited to 0..1 (np.clip costs thrice as much on small arrays)."""
+    return np.minimum(np.maximum(values, np.float32(0.0)), np.float32(1.0))
+
+
+def _smooth(value: float, low: float, high: float) -> float:
+    x = min(max((value - low) / (high - low), 0.0), 1.0)
+    return x * x * (3 - 2 * x)
 
 
 def _for_drawing(rgba: UInt8, eye: Eye, up: F64, low: F64, s: F64, style: EyeStyle) -> EyeStyle:

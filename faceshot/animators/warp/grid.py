@@ -66,32 +66,47 @@ def sample(image: Float32, at: Float32, outside: int = cv2.BORDER_REPLICATE) -> 
     return cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=outside)  # type: ignore[no-any-return]
 
 
-def invert(grid: Grid, forward: Float32, steps: int = 4, reach: float = 3.0) -> Float32:
-    """Displacement v with (y + v) + u(y + v) = y, by Newton steps on the nodes (specs: fixed point diverges where the
-    field stretches more than twofold, which a jaw opening does).
+def invert(grid: Grid, forward: Float32, over: Grid | None = None, steps: int = 4, reach: float = 3.0) -> Float32:
+    """Displacement v with (y + v) + u(y + v) = y on the nodes y of a grid, by Newton steps (a fixed-point iteration
+    diverges where the field stretches more than twofold, which a jaw opening does).
 
     Args:
-        forward: displacement u of source points, pixels.
+        forward: (rows, columns, 2) displacement u of source points on `grid`, pixels; continued constantly outside.
+        over: where the inverse is wanted, a grid of the same pitch; `grid` itself by default.
         reach: the largest step in cells.
     """
+    wanted = over or grid
     u = forward * np.float32(1.0 / grid.pitch)
-    columns, rows = grid.columns, grid.rows
-    padded = cv2.copyMakeBorder(u, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    jacobian = np.empty((rows, columns, 4), np.float32)
-    jacobian[..., 0:2] = (padded[1:-1, 2:] - padded[1:-1, :-2]) * np.float32(0.5)  # d/dx of u_x, u_y
-    jacobian[..., 2:4] = (padded[2:, 1:-1] - padded[:-2, 1:-1]) * np.float32(0.5)  # d/dy of u_x, u_y
-    target = np.empty((rows, columns, 2), np.float32)
-    target[..., 0] = np.arange(columns, dtype=np.float32)
-    target[..., 1] = np.arange(rows, dtype=np.float32)[:, None]
-    x = target - u
-    for _ in range(steps):
-        residual = x + sample(u, x) - target
-        slope = sample(jacobian, x)
-        a, c, b, d = (slope[..., k] for k in range(4))
-        a, d = a + np.float32(1.0), d + np.float32(1.0)
-        determinant = np.maximum(a * d - b * c, np.float32(0.25))
+    target = np.empty((wanted.rows, wanted.columns, 2), np.float32)
+    target[..., 0] = np.arange(wanted.columns, dtype=np.float32) + np.float32((wanted.x0 - grid.x0) // grid.pitch)
+    target[..., 1] = (np.arange(wanted.rows, dtype=np.float32) + np.float32((wanted.y0 - grid.y0) // grid.pitch))[
+        :, None
+    ]
+    slopes = _inverse_slopes(u)
+    x = target - (u if over is None else sample(u, target))
+    step = np.empty_like(x)
+    for k in range(steps):
+        residual = sample(u, x)
+        residual += x
+        residual -= target
+        if k < 3:  # later steps are so short that the slope is still right
+            slope = sample(slopes, x)
         rx, ry = residual[..., 0], residual[..., 1]
-        step = np.stack([d * rx - b * ry, a * ry - c * rx], axis=-1) / determinant[..., None]
+        step[..., 0] = slope[..., 0] * rx + slope[..., 1] * ry
+        step[..., 1] = slope[..., 2] * rx + slope[..., 3] * ry
         np.clip(step, -reach, reach, out=step)
         x -= step
-    return (x - target) * np.float32(grid.pitch)
+    x -= target
+    x *= np.float32(grid.pitch)
+    return x
+
+
+def _inverse_slopes(u: Float32) -> Float32:
+    """(rows, columns, 4) inverse of the Jacobian of x + u(x), row by row, from central differences in cells."""
+    padded = cv2.copyMakeBorder(u, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    along_x = (padded[1:-1, 2:] - padded[1:-1, :-2]) * np.float32(0.5)
+    along_y = (padded[2:, 1:-1] - padded[:-2, 1:-1]) * np.float32(0.5)
+    a, c = along_x[..., 0] + np.float32(1.0), along_x[..., 1]
+    b, d = along_y[..., 0], along_y[..., 1] + np.float32(1.0)
+    scale = np.float32(1.0) / np.maximum(a * d - b * c, np.float32(0.25))
+    return cv2.merge([d * scale, -b * scale, -c * scale, a * scale])  # type: ignore[no-any-return]

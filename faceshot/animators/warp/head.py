@@ -1,4 +1,4 @@
-"""The head in two and a half dimensions: an ellipsoid with a nose on a node grid, turned as a whole (spec: warp, section 6).
+"""The head in two and a half dimensions: an ellipsoid with a nose on a node grid, turned as a whole.
 
 Hair and ears lie flat at depth 0 and stay with the skull while the face slides over them; that reads as a head turn.
 Below the chin the motion fades out over one face height: neck and shoulders follow softly. The body only breathes.
@@ -74,11 +74,11 @@ class HeadField:
         return field
 
     def inverse(self, field: Float32) -> Float32:
-        return invert(self.grid, field, steps=5, reach=6.0)
+        return invert(self.grid, field, steps=4, reach=6.0)
 
 
 def _depth(frame: FaceFrame, local: F64, nose: F64 | None, pitch: int) -> F64:
-    """Height towards the viewer in pixels: an ellipsoid that dips behind the picture plane at its rim, plus the nose."""
+    """Height towards the viewer in pixels: an ellipsoid that dips at its rim, plus the nose."""
     width, height = frame.width, frame.height
     r2 = (local[..., 0] / (0.56 * width)) ** 2 + (local[..., 1] / (0.95 * height)) ** 2
     inside = np.clip(r2, 0, 1)

@@ -1,4 +1,4 @@
-"""Figure and plate: what moves, and what is behind it. Made once, at load (spec: warp, section 9).
+"""Figure and plate: what moves, and what is behind it. Made once, at load.
 
 A picture with real alpha is its own matte. An opaque one is cut with GrabCut; when the cut cannot be trusted the
 background moves along elastically instead, which is less visible than a ghost contour.
@@ -33,7 +33,7 @@ class Cutout:
 
 
 def bleed(rgba: UInt8, reach: float = 3.0) -> UInt8:
-    """Spreads the figure's colours outwards under alpha 0, so that interpolation at the edge meets no foreign colour."""
+    """Spreads the figure's colours outwards under alpha 0: interpolation at its edge must meet no foreign colour."""
     alpha = rgba[..., 3]
     if alpha.min() == 255:
         return rgba

@@ -1,4 +1,4 @@
-"""The mouth: two sheets that part along the lip line, and what is seen between them (spec: warp, section 8)."""
+"""The mouth: two sheets that part along the lip line, and what is seen between them."""
 
 from __future__ import annotations
 

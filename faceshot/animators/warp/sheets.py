@@ -1,9 +1,9 @@
-"""The linear operator from landmark motion to a dense field, with a slit along the lips (spec: warp, section 4).
+"""The linear operator from landmark motion to a dense field, with a slit along the lips.
 
 Solved once per character: of all fields the one that bends least while following the landmarks, rests at the eyes
 (lids are parts of their own, see `eyes`) and dies out around the face. Edges of the grid that cross the lip line are
 cut, so that the lips may part. Two sheets result: `upper` carries the upper lip's motion a way below the line and
-`lower` the lower lip's above it, both constant across: any decaying continuation would fold (section 4 there).
+`lower` the lower lip's above it, both constant across: any decaying continuation would fold.
 """
 
 from __future__ import annotations
