@@ -33,18 +33,20 @@ def visible(drawing: ink.Drawing) -> np.ndarray:
     return np.concatenate([np.full(len(drawing.landmarks[part]), part not in drawing.absent) for part in PARTS])
 
 
-def picture(drawing: ink.Drawing) -> np.ndarray:
+def picture(drawing: ink.Drawing, draft: bool = False) -> np.ndarray:
     """(1024, 1024, 4) uint8, straight alpha."""
     svg = drawing.svg
     with solid.chromium() as page:
         if drawing.glsl:
-            base, normals = solid.render(page, drawing.glsl)
-            if drawing.finish:
-                base = drawing.finish(base, normals)
+            base, normals = solid.render(page, drawing.glsl, draft)
+            base = drawing.finish(base, normals) if drawing.finish else base
             svg = svg.replace('"shape:"', f'"{_data_url(base)}"')
         page.set_content(f'<body style="margin:0;background:transparent">{svg}</body>')
-        shot = page.screenshot(omit_background=True)
-    return np.array(Image.open(io.BytesIO(shot)).convert("RGBA"))
+        shot = page.screenshot(omit_background=True, timeout=300_000)
+    rgba = np.array(Image.open(io.BytesIO(shot)).convert("RGBA"))
+    if drawing.finish and not drawing.glsl:
+        return drawing.finish(rgba, np.zeros(0))
+    return rgba
 
 
 def _data_url(rgba: np.ndarray) -> str:
@@ -57,7 +59,7 @@ def build(name: str) -> Path:
     drawing = importlib.import_module(f"faceshot.assets.source.{name}").draw()
     character = Character(
         name=name.capitalize(),
-        rgba=_thrifty(picture(drawing)),
+        rgba=_thrifty(picture(drawing), drawing.step),
         points_xy=points(drawing),
         visible=visible(drawing),
         kind=drawing.kind,
@@ -74,9 +76,10 @@ def build(name: str) -> Path:
     return path
 
 
-def _thrifty(rgba: np.ndarray) -> np.ndarray:
-    """The picture with nothing in it that costs bytes and is not seen: colours under full transparency."""
+def _thrifty(rgba: np.ndarray, step: int) -> np.ndarray:
+    """The picture without what costs bytes and is not seen: colours under full transparency, grain below `step`."""
     out = rgba.copy()
+    out[..., :3] = np.minimum(np.round(out[..., :3] / step) * step, 255)
     out[out[..., 3] < 3] = 0
     out[out[..., 3] > 252, 3] = 255
     return out

@@ -6,9 +6,10 @@ a point with a third element is a corner. The same curves give the SVG paths and
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -24,10 +25,12 @@ class Drawing:
     Attributes:
         kind: the warp recipe, see `faceshot.types.CharacterKind`.
         svg: the picture; `shape:` as an image's address stands for the rendered `glsl`.
-        landmarks: points by part: jaw 17, brow_left 5, brow_right 5, nose 9, eye_left 6, eye_right 6, lips 20, pupils 2.
+        landmarks: points by part: jaw 17, brow_left 5, brow_right 5, nose 9, eye_left 6, eye_right 6, lips 20,
+            pupils 2.
         absent: parts that the character does not have (their points are still placed where they would be).
         glsl: `float map(vec3)`, `vec3 albedo(vec3, vec3)` ... of a solid character, or empty.
         finish: optional painter over the rendered solid (fur, brush strokes).
+        step: colours are rounded to multiples of this; fur hides it and the file shrinks by a third.
     """
 
     kind: str
@@ -36,7 +39,7 @@ class Drawing:
     absent: tuple[str, ...] = ()
     glsl: str = ""
     finish: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
-    about: dict[str, str] = field(default_factory=dict)
+    step: int = 1
 
 
 def mirror(points: Points) -> list[tuple[float, ...]]:
@@ -61,7 +64,7 @@ def curve(points: Points, closed: bool = False, step: float = 3.0) -> np.ndarray
     if closed:
         return _smooth(np.vstack([xy, xy[:1]]), True, step)
     cuts = [0, *(i for i in range(1, len(pts) - 1) if len(pts[i]) > 2), len(pts) - 1]
-    pieces = [_smooth(xy[a : b + 1], False, step) for a, b in zip(cuts, cuts[1:], strict=False)]
+    pieces = [_smooth(xy[a : b + 1], False, step) for a, b in itertools.pairwise(cuts)]
     return np.vstack([p if i == 0 else p[1:] for i, p in enumerate(pieces)])
 
 
@@ -145,7 +148,8 @@ def gradient(name: str, *stops: tuple[float, str] | tuple[float, str, float], **
 
 
 def blur(name: str, sigma: float) -> str:
-    return f'<filter id="{name}" x="-50%" y="-50%" width="200%" height="200%"><feGaussianBlur stdDeviation="{sigma}"/></filter>'
+    area = 'x="-50%" y="-50%" width="200%" height="200%"'
+    return f'<filter id="{name}" {area}><feGaussianBlur stdDeviation="{sigma}"/></filter>'
 
 
 def clip(name: str, data: str) -> str:

@@ -1,4 +1,5 @@
 """Mika: an anime girl with lilac hair and teal eyes, in a dark hoodie. The default character."""
+# ruff: noqa: E501
 
 from __future__ import annotations
 
@@ -146,7 +147,6 @@ def shine(x: float) -> str:
 
 
 def draw() -> Drawing:
-    face = d(curve(both([*FACE])))
     face_closed = shape([*both(FACE), (700, 210), (512, 150), (324, 210)])
     defs = [
         gradient("skin", (0, "#ffe9dc"), (0.6, "#ffe3d3"), (1, "#f9cbb9"), x1=380, y1=300, x2=620, y2=720),

@@ -1,4 +1,5 @@
 """Sunny: a glossy, slightly soft emoji ball."""
+# ruff: noqa: E501
 
 from __future__ import annotations
 
@@ -8,8 +9,6 @@ from faceshot.assets.source.ink import (
     Drawing,
     along,
     blur,
-    both,
-    clip,
     curve,
     d,
     flip,
