@@ -9,9 +9,9 @@ A `.faceshot` file is a zip with
     arrays.safetensors  optional; named arrays that an animator cached
 
 A picture becomes a character by itself when MediaPipe finds a face in it. For any other picture the landmarks are given
-in a JSON file beside it, `NAME.json` or `NAME.landmarks.json`, with the keys of character.json, all optional but
+in a JSON file beside it, `NAME.landmarks.json` or `NAME.json`, with the keys of character.json, all optional but
 `landmarks`: 68 points (iBUG order; the pupils are put in the middle of the eyes) or 70, in pixels of the upright
-picture. The bare list of points is accepted too.
+picture. The bare list of points is accepted too. A `NAME.json` without `landmarks` is something else and is left alone.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import difflib
 import io
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,8 +30,8 @@ from PIL import Image
 
 from faceshot import topology
 from faceshot.archive import pack_arrays, read_archive, unpack_arrays, write_archive
-from faceshot.errors import CharacterFileError, NoFace
-from faceshot.pictures import MIN_SIDE_PX, fit_within, read_picture
+from faceshot.errors import CharacterFileError, NoFace, PictureError
+from faceshot.pictures import MIN_SIDE_PX, fit_within, flatten, read_picture
 from faceshot.tracker import detect_face
 from faceshot.types import Character, CharacterKind, Float32, UInt8
 
@@ -79,9 +80,9 @@ def open_character(spec: str, folder: Path | None = None) -> Character:
     if path.suffix.lower() == ".faceshot":
         return read_character(path)
     rgba = read_picture(path, path.name)
-    for manual in (path.with_suffix(".json"), path.with_suffix(".landmarks.json")):
-        if manual.is_file():
-            return _from_manual(rgba, path.stem, manual)
+    for manual in (path.with_suffix(".landmarks.json"), path.with_suffix(".json")):
+        if manual.is_file() and (about := _read_manual(manual)) is not None:
+            return _from_manual(rgba, path.stem, about, manual.name)
     return character_from_picture(rgba, path.stem, folder)
 
 
@@ -112,8 +113,8 @@ def character_from_picture(rgba: UInt8, name: str, folder: Path | None = None) -
     if state.points_xyz is None:
         raise NoFace(
             f"No face was found in {name}.",
-            f'Place the points by hand: write {name}.json beside the picture, {{"landmarks": [[x, y], ...]}} with 68 '
-            "(iBUG order) or 70 points; or wait for the landmark editor, which is to come.",
+            f'Place the points by hand: put {name}.json beside the picture, {{"landmarks": [[x, y], ...]}} with 68 '
+            "(iBUG order) or 70 points in pixels. A landmark editor that writes them comes with the next version.",
         )
     return Character(
         name=name,
@@ -127,30 +128,31 @@ def character_from_picture(rgba: UInt8, name: str, folder: Path | None = None) -
 
 def _opaque(rgba: UInt8) -> UInt8:
     """What the detector sees of a cut-out: mid-grey behind it, since black would hide dark hair."""
-    from faceshot.pictures import flatten
-
     return flatten(rgba, (128, 128, 128))
 
 
-def _from_manual(rgba: UInt8, name: str, path: Path) -> Character:
+def _read_manual(path: Path) -> dict[str, Any] | None:
+    """The content of a landmarks file; None when it is about something else."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as bad:
-        raise CharacterFileError(f"{path.name} is not a readable JSON file ({bad}).", f"Correct {path}.") from bad
+        raise CharacterFileError(f"{path} is not a readable JSON file ({bad}).", "Correct it or move it away.") from bad
     about = {"landmarks": content} if isinstance(content, list) else content
-    fitted = fit_within(rgba, MAX_SIDE_PX)
+    if isinstance(about, dict) and ("landmarks" in about or path.name.endswith(".landmarks.json")):
+        return about
+    return None
+
+
+def _from_manual(rgba: UInt8, name: str, about: Mapping[str, Any], file: str) -> Character:
+    defaults = {"name": name, "provenance": {"landmarks": {"matcher": "manual"}}}
     try:
-        if not isinstance(about, dict):
-            raise ValueError("neither an object nor a list of points")
-        provenance = {"landmarks": {"matcher": "manual"}, **about.get("provenance", {})}
-        filled = {"name": name, "provenance": provenance, **about}
-        character = _build(filled | {"provenance": provenance}, rgba, {})
+        character = _build({**defaults, **about}, rgba, {})
     except _BAD_CONTENT as bad:
         raise CharacterFileError(
-            f"{path.name} cannot be used: {_reason(bad)}.",
+            f"{file} cannot be used: {_reason(bad)}.",
             'It should read {"landmarks": [[x, y], ...]} with 68 or 70 points in pixels of the picture.',
         ) from bad
-    return _scaled(character, fitted)
+    return _scaled(character, fit_within(rgba, MAX_SIDE_PX))
 
 
 def resize(character: Character, max_side_px: int) -> Character:
@@ -227,19 +229,23 @@ def read_character(source: str | Path | bytes) -> Character:
 
 
 # What decoding damaged JSON, numbers, arrays and PNG data raises.
-_BAD_CONTENT = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, OSError, SyntaxError)
+_BAD_CONTENT = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, PictureError)
 
 
 def _reason(bad: BaseException) -> str:
-    return f"{bad.args[0]!r} is missing" if isinstance(bad, KeyError) else str(bad)[:200] or type(bad).__name__
+    if isinstance(bad, KeyError):
+        return f"{bad.args[0]!r} is missing"
+    text = bad.message if isinstance(bad, PictureError) else str(bad)
+    return text[:200].rstrip(".") or type(bad).__name__
 
 
 def _decode_png(data: bytes) -> UInt8:
-    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-        width, height = image.size
-        if max(width, height) > MAX_SIDE_PX or min(width, height) < MIN_SIDE_PX:
-            raise ValueError(f"its picture is {width}×{height}, {MIN_SIDE_PX} to {MAX_SIDE_PX} a side are allowed")
-        return np.ascontiguousarray(image.convert("RGBA"), np.uint8)
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 24:
+        raise ValueError("its picture is no PNG")
+    width, height = struct.unpack(">II", data[16:24])
+    if max(width, height) > MAX_SIDE_PX or min(width, height) < MIN_SIDE_PX:
+        raise ValueError(f"its picture is {width}×{height}, {MIN_SIDE_PX} to {MAX_SIDE_PX} a side are allowed")
+    return read_picture(data, "its picture")
 
 
 def _build(about: Mapping[str, Any], rgba: UInt8, arrays: Mapping[str, np.ndarray]) -> Character:
@@ -256,14 +262,16 @@ def _build(about: Mapping[str, Any], rgba: UInt8, arrays: Mapping[str, np.ndarra
     name, provenance = about["name"], about["provenance"]
     if not isinstance(name, str) or not isinstance(provenance, dict):
         raise ValueError("`name` must be a text and `provenance` an object")
-    return Character(name[:100], rgba, points, np.array(visible), kind, provenance, arrays)
+    # A file from somewhere must not write control sequences to the terminal.
+    name = "".join(c for c in name[:100] if c.isprintable())
+    return Character(name, rgba, points, np.array(visible), kind, provenance, arrays)
 
 
 def _check_points(landmarks: Any, size_wh: tuple[int, int]) -> Float32:
-    points = np.array(landmarks, np.float32)
+    points = np.array(landmarks, np.float64)
     if points.shape not in ((68, 2), (70, 2)):
         raise ValueError(f"`landmarks` must be 68 or 70 pairs [x, y], got shape {points.shape}")
-    size = np.array(size_wh, np.float32)
+    size = np.array(size_wh)
     # Chins and brows may lie outside a tight picture, but not by more than its own size.
     outside = ~np.isfinite(points) | (points < -size) | (points > 2 * size)
     if outside.any():

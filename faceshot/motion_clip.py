@@ -227,7 +227,9 @@ def _build(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray], name: str
         blendshapes=None if blendshapes is None else blendshapes.astype(np.float32).clip(0, 1),
         head=None if head is None else head.astype(np.float32),
     )
-    return MotionClip(str(about["name"]), fps, states, dict(about["provenance"]))
+    # A file from somewhere must not write control sequences to the terminal.
+    title = "".join(c for c in str(about["name"])[:100] if c.isprintable())
+    return MotionClip(title, fps, states, dict(about["provenance"]))
 
 
 def _check_length(frames: int, fps: float, name: str) -> None:

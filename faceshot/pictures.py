@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 MIN_SIDE_PX = 64
 MAX_MEGAPIXELS = 64
 MAX_FILE_MB = 100
-# A closed list: some of Pillow's other readers start programs (EPS) or are rarely tested.
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+# A closed list: some of Pillow's other readers start programs (EPS). JPEG covers the MPO of phones and stereo cameras.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 _CONVERT = "Save it as PNG or JPEG with any picture program and use that file."
 
 
@@ -50,7 +50,8 @@ def read_picture(source: Path | bytes, name: str = "") -> UInt8:
         with warnings.catch_warnings():
             # Our own, lower limit follows; Pillow's warning would only add noise before it.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+            Image.init()  # readers register late, and `formats` may only name registered ones
+            image = Image.open(io.BytesIO(data), formats=[f for f in _FORMATS if f in Image.OPEN])
     except Image.DecompressionBombError as bomb:
         raise PictureError(f"{name} is too large: more than {MAX_MEGAPIXELS} megapixels.", "Scale it down.") from bomb
     except Exception as bad:  # on hostile input Pillow's plug-ins raise nearly anything
