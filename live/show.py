@@ -188,7 +188,7 @@ class Show:
         if config.output.background != self.config.output.background:
             for sink in self._sinks:
                 if isinstance(sink, Styled):
-                    sink.restyle(config.output.background, mirror=False)
+                    sink.set_background(config.output.background)
         self.config = config
         self._apply()
 

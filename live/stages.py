@@ -86,8 +86,8 @@ class Sink(Protocol):
 class Styled(Protocol):
     """A sink that cannot show transparency, so it puts a background behind the picture."""
 
-    def restyle(self, background: str, mirror: bool) -> None:
+    def set_background(self, background: str) -> None:
         """Use another background (`transparent`, a colour or a picture's path) from the next picture on.
 
-        Raises `ConfigError`; nothing is changed then. `mirror` flips the picture; a show flips before its sinks.
+        Raises `ConfigError`; nothing is changed then.
         """

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from faceshot.types import Rendered, UInt8
+from live.clock import Clock
 from live.edges import Closed, Edge, Packet
 from live.errors import SinkError
 from live.sinks.canvas import Canvas, parse_background
@@ -29,8 +30,8 @@ class RecorderSink:
 
     Args:
         path: file to make; an existing one is refused.
+        clock: tells when recording ends, so that the last picture lasts until then.
         background: see `parse_background`; `set_background` changes it while running.
-        media_time: place pictures by their media time (offline) instead of their capture time.
         worker: where encoding runs; a thread of its own by default.
 
     Attributes:
@@ -47,8 +48,8 @@ class RecorderSink:
     def __init__(
         self,
         path: str | Path,
+        clock: Clock,
         background: str = "transparent",
-        media_time: bool = False,
         worker: Worker | None = None,
     ) -> None:
         self._path = Path(path).expanduser()
@@ -56,7 +57,7 @@ class RecorderSink:
         self.name = f"recording to {self._path.name}"
         self.written = 0
         self.same_frame = 0
-        self._media_time = media_time
+        self._clock = clock
         self._worker = worker or ThreadWorker("recorder")
         self._writer: VideoWriter | None = None
         self._last: UInt8 | None = None
@@ -83,12 +84,11 @@ class RecorderSink:
     # Everything below runs in the worker.
 
     def _take(self, packet: Packet[Rendered], lagging: bool) -> None:
-        t_ns = packet.t_media_ns if self._media_time else packet.t_capture_ns
         if self._writer is None:
             self._size_wh = packet.value.size_wh
-            self._start_ns = t_ns
+            self._start_ns = packet.t_capture_ns
             self._writer = VideoWriter(self._path, self._size_wh, float(self._rate), 1 / self._rate, live=True)
-        slot = round((t_ns - self._start_ns) * self._rate / 1_000_000_000)
+        slot = self._slot(packet.t_capture_ns)
         if slot < self._next_slot:
             self.same_frame += 1
             return
@@ -98,6 +98,9 @@ class RecorderSink:
         self._last = self._compose(packet.value)
         self._write(self._last, slot)
         self._next_slot = slot + 1
+
+    def _slot(self, t_ns: int) -> int:
+        return round((t_ns - self._start_ns) * self._rate / 1_000_000_000)
 
     def _compose(self, picture: Rendered) -> UInt8:
         assert self._writer is not None
@@ -116,6 +119,10 @@ class RecorderSink:
         self.written += 1
 
     def _finish(self) -> None:
+        if self._writer is None:
+            return
+        last_slot = self._slot(self._clock.now_ns()) - 1
+        if self._last is not None and last_slot - self._next_slot >= self._rate * _LONGEST_REPEAT_S:
+            self._write(self._last, last_slot)  # the show was paused when it ended
         writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.finish()
+        writer.finish()

@@ -44,12 +44,14 @@ class ScriptedCapture:
         self.script = script
         self.gate = gate
         self.reads = 0
+        self.begun = 0
         self.asked = threading.Condition()
         self.released = threading.Event()
         self.thread: str | None = None
 
     def read(self) -> tuple[bool, UInt8 | None]:
         with self.asked:
+            self.begun += 1
             self.asked.notify_all()
         if self.gate is not None and self.reads:
             self.gate.acquire(timeout=5)
@@ -61,7 +63,7 @@ class ScriptedCapture:
     def wait_for_reads(self, count: int) -> None:
         """Return when `count` pictures were read and handed over, and the next one is asked for."""
         with self.asked:
-            assert self.asked.wait_for(lambda: self.reads >= count, timeout=5)
+            assert self.asked.wait_for(lambda: self.begun > count, timeout=5)
 
     def release(self) -> None:
         self.released.set()
