@@ -21,7 +21,7 @@ from typing import Any
 from live.build import build_show
 from live.clock import LoopClock
 from live.config import Config
-from live.errors import LiveError
+from live.errors import LiveError, first_of
 from live.show import Show
 
 __all__ = ["SCHEMA", "environment", "measure", "report", "selftest"]
@@ -72,7 +72,10 @@ def run(
 ) -> dict[str, Any]:
     """One show: stats at its end, mean rate over the counted time, memory over time."""
     source = config.source.model_copy(update={"realtime": realtime, "loop": True})
-    return asyncio.run(_run(config.model_copy(update={"source": source}), seconds, progress, warmup_s))
+    try:
+        return asyncio.run(_run(config.model_copy(update={"source": source}), seconds, progress, warmup_s))
+    except BaseExceptionGroup as errors:
+        raise first_of(errors) from None
 
 
 async def _run(config: Config, seconds: float, progress: Callable[[float], None], warmup_s: float) -> dict[str, Any]:

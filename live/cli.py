@@ -1,6 +1,6 @@
 """The `faceshot` command: its sub-commands, options and help. Bodies are in `live.commands`, imported when run.
 
-Exit codes: 0 done (Ctrl-C is how a show ends), 1 it failed (the reason is on stderr), 2 wrong usage, 130 interrupted.
+Exit codes: 0 done (Ctrl-C is how a show ends), 1 failed (stderr says why), 2 wrong usage or settings, 130 interrupted.
 Nothing heavy is imported here: `faceshot --help` answers at once.
 """
 
@@ -29,7 +29,7 @@ ABOUT = """One picture of any character becomes a live puppet.
   faceshot render cat talk.mp4 -o out.mp4
   faceshot doctor                        what is missing, and the command that cures it
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. Add --debug anywhere for logs and tracebacks.
+Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. Add --debug anywhere for logs and tracebacks.
 """
 
 app = typer.Typer(
@@ -255,6 +255,7 @@ app.add_typer(models_app, name="models")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the result is the exit code. Every failure ends in one or two lines on stderr."""
     from faceshot.errors import FaceshotError
+    from live.errors import ConfigError
 
     args = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in args or bool(os.environ.get("FACESHOT_DEBUG"))
@@ -268,7 +269,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FaceshotError as error:
         if debug:
             raise
-        return _failed(FAILED, error.message, error.hint)
+        return _failed(USAGE if isinstance(error, ConfigError) else FAILED, error.message, error.hint)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader (head, less) has seen enough
         return FAILED

@@ -71,11 +71,17 @@ def bench(config: Config, seconds: float, minutes: float, json_file: Path | None
 
 def render(config: Config, drive: str, out: Path, overwrite: bool) -> int:
     """Offline: every frame of the driver exactly once, with a progress bar for both passes."""
-    from live.build import build_animator, build_character, build_tracker, motion_settings
+    from faceshot.puppeteer import MotionSettings
+    from live.build import build_animator, build_tracker, open_character
     from live.render import render as render_file
 
-    character = build_character(config)
-    animator = build_animator(config)
+    motion = config.motion
+    settings = MotionSettings(
+        **motion.gains.model_dump(), smoothing=motion.smoothing, mirror=bool(motion.mirror), hold_s=motion.hold_s,
+        idle=motion.idle,
+    )  # fmt: skip
+    character = open_character(config.character.spec, config)
+    animator = build_animator(config.animator.kind)
     try:
         with _progress() as bar:
             tasks: dict[str, Any] = {}
@@ -91,7 +97,7 @@ def render(config: Config, drive: str, out: Path, overwrite: bool) -> int:
                 out,
                 lambda: build_tracker(config),
                 animator,
-                motion_settings(config, mirrored=False),
+                settings,
                 config.output.background,
                 overwrite,
                 progress,
@@ -221,7 +227,7 @@ def doctor(config: Config, as_json: bool) -> int:
         warnings = sum(check.status == "warn" for check in checks)
         print()
         print(
-            f"Ready: faceshot live{f'  ({warnings} wishes open above)' if warnings else ''}"
+            f"Ready: faceshot live{f'  (warnings: {warnings})' if warnings else ''}"
             if good
             else "Not usable yet: cure what is marked FAIL."
         )
@@ -261,6 +267,7 @@ def character_show(spec: str, picture: Path | None, as_json: bool) -> int:
     character = open_character(spec)
     points = character.points_xy
     opaque = character.rgba[..., 3]
+    shapes = {name: list(array.shape) for name, array in character.arrays.items()}
     facts = {
         "name": character.name,
         "kind": character.kind,
@@ -269,7 +276,7 @@ def character_show(spec: str, picture: Path | None, as_json: bool) -> int:
         "landmarks": int(character.visible.sum()),
         "missing": [int(i) for i in np.flatnonzero(~character.visible)],
         "face_width_px": round(float(np.linalg.norm(points[16] - points[0])), 1),
-        "arrays": {name: list(array.shape) for name, array in character.arrays.items()},
+        "arrays": shapes,
         "provenance": dict(character.provenance),
     }
     if as_json:
@@ -283,7 +290,7 @@ def character_show(spec: str, picture: Path | None, as_json: bool) -> int:
             ("landmarks", f"{facts['landmarks']} of {len(points)}" + (f", without {missing}" if missing else "")),
             ("face", f"{facts['face_width_px']} px wide"),
         ]
-        rows += [(f"array {name}", "×".join(map(str, shape))) for name, shape in facts["arrays"].items()]
+        rows += [(f"array {name}", "×".join(map(str, shape))) for name, shape in shapes.items()]
         rows += [(str(key), str(value)) for key, value in character.provenance.items()]
         print_rows(rows)
     if picture is not None:

@@ -133,8 +133,8 @@ def check_tracker(machine: Machine) -> Check:
     except FaceshotError as error:
         return Check("tracker", "fail", error.message, error.hint)
     detail = f"{fact.name}: ready in {fact.start_s:.1f} s, {fact.frame_ms:.1f} ms for a frame without a face"
-    if fact.name.startswith("facemesh"):
-        cure = "faceshot models pull face_landmarker (better blinks, brows and mouth shapes)"
+    if not fact.complete:
+        cure = "For better blinks, brows and mouth shapes: faceshot models pull face_landmarker"
         return Check("tracker", "warn", detail, cure)
     return Check("tracker", "ok", detail)
 
@@ -225,7 +225,7 @@ def check_gpu(machine: Machine) -> Check:
     if name is None and has_card:
         cure = "Install the CUDA build of torch; faceshot runs on the CPU meanwhile."
         return Check("gpu", "warn", "there is an NVIDIA card, but this torch cannot use it", cure)
-    return Check("gpu", "ok", name or "none; the warp animator runs on the CPU")
+    return Check("gpu", "ok", name or "none that torch can use; the warp animator runs on the CPU")
 
 
 def check_viewers(config: Config, machine: Machine) -> Check:

@@ -13,7 +13,16 @@ from __future__ import annotations
 
 from faceshot.errors import FaceshotError
 
-__all__ = ["ConfigError", "LiveError", "MissingExtra", "ServerError", "SinkError", "SourceError", "SourceLost"]
+__all__ = [
+    "ConfigError",
+    "LiveError",
+    "MissingExtra",
+    "ServerError",
+    "SinkError",
+    "SourceError",
+    "SourceLost",
+    "first_of",
+]
 
 
 class LiveError(FaceshotError):
@@ -42,3 +51,10 @@ class ServerError(LiveError):
 
 class MissingExtra(LiveError):
     """An optional package is missing."""
+
+
+def first_of(error: BaseException) -> BaseException:
+    """The first single error of a task group's error."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -25,11 +25,13 @@ class TrackerFact:
 
     Attributes:
         name: which model generation runs.
+        complete: whether it gives blendshapes and head pose, not only points.
         start_s: seconds until it was ready.
         frame_ms: median time of a frame without a face.
     """
 
     name: str
+    complete: bool
     start_s: float
     frame_ms: float
 
@@ -99,7 +101,7 @@ def _tracker(folder: Path | None) -> TrackerFact:
 
     import numpy as np
 
-    from faceshot.tracker import make_tracker
+    from faceshot.tracker import LandmarkerTracker, make_tracker
     from faceshot.types import CameraImage
     from live.clock import MonotonicClock, ms
 
@@ -115,7 +117,8 @@ def _tracker(folder: Path | None) -> TrackerFact:
             before_ns = clock.now_ns()
             tracker.track(image, 34 + i * 33)
             times_ms.append(ms(clock.now_ns() - before_ns))
-        return TrackerFact(tracker.name, ms(ready_ns - start_ns) / 1e3, statistics.median(times_ms))
+        complete = isinstance(tracker, LandmarkerTracker)
+        return TrackerFact(tracker.name, complete, ms(ready_ns - start_ns) / 1e3, statistics.median(times_ms))
     finally:
         tracker.close()
 

@@ -12,6 +12,7 @@ from typing import Any
 from live.build import build_show
 from live.clock import LoopClock
 from live.config import Config
+from live.errors import first_of
 from live.files import check_folder, write_json
 from live.machine import has_desktop
 from live.server.serve import listen, serve
@@ -20,7 +21,9 @@ from live.terminal import StatusLine, status_text, summary_text
 
 __all__ = ["on_air"]
 
-STATUS_PERIOD_S = 0.5
+STATUS_NS = 500_000_000
+POLL_NS = 50_000_000
+ANNOUNCE_NS = 1_500_000_000
 
 
 async def on_air(config: Config, duration_s: float | None = None, stats_json: Path | None = None) -> None:
@@ -34,25 +37,32 @@ async def on_air(config: Config, duration_s: float | None = None, stats_json: Pa
     """
     if stats_json is not None:
         check_folder(stats_json)
+    show = build_show(config)
     sock = listen(config.server) if config.server.enabled else None  # before a camera or a model is opened
     line = StatusLine()
-    show = build_show(config)
+    url: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+    failed = True
     try:
         with _ends_on_signals(show.stop):
             async with asyncio.TaskGroup() as group:
-                around = [group.create_task(_status(show, line))]
+                around = [group.create_task(_report(show, url, line))]
                 if sock is not None:
-                    ready = _announcer(config, line)
-                    around.append(group.create_task(serve(show, config.server, sock, ready)))
+                    around.append(group.create_task(serve(show, config.server, sock, url.set_result)))
+                else:
+                    url.set_result(None)
                 try:
                     await show.run(duration_s)
                 finally:
                     for task in around:
                         task.cancel()
+        failed = False
+    except BaseExceptionGroup as errors:
+        raise first_of(errors) from None
     finally:
         stats = show.stats.snapshot()
         line.clear()
-        line.say(summary_text(stats))
+        if stats["frames_in"] or not failed:
+            line.say(summary_text(stats))
         if stats_json is not None:
             write_json(stats_json, stats)
 
@@ -61,10 +71,10 @@ async def on_air(config: Config, duration_s: float | None = None, stats_json: Pa
 def _ends_on_signals(stop: Callable[[], None]) -> Iterator[None]:
     """Ctrl-C and `kill` end the show in order; a second Ctrl-C ends it at once."""
     loop = asyncio.get_running_loop()
-    before: dict[int, Any] = {}
+    before: dict[signal.Signals, Any] = {}
 
     def end(number: int, frame: object) -> None:
-        signal.signal(number, before[number] or signal.SIG_DFL)
+        signal.signal(number, before[signal.Signals(number)] or signal.SIG_DFL)
         loop.call_soon_threadsafe(stop)
 
     try:
@@ -80,34 +90,38 @@ def _ends_on_signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler or signal.SIG_DFL)
 
 
-def _announcer(config: Config, line: StatusLine) -> Callable[[str], None]:
-    def ready(url: str) -> None:
-        size = config.animator.max_side_px
-        line.say(f"  control page  {url}/")
-        line.say(f"  OBS           {url}/view  (Browser source, {size}×{size}, 60 fps: transparent)")
-        line.say("  Ctrl-C ends the show.")
-        if config.server.open_browser and has_desktop():
-            import webbrowser
-
-            webbrowser.open(f"{url}/")
-
-    return ready
-
-
-async def _status(show: Show, line: StatusLine) -> None:
+async def _report(show: Show, ready: asyncio.Future[str | None], line: StatusLine) -> None:
+    """Say where the show is to be seen, then keep the status line up to date."""
     clock = LoopClock()
+    url = await asyncio.shield(ready)
+    patience_ns = clock.now_ns() + ANNOUNCE_NS
+    # A source that cannot be opened ends the show at once: then its error is all there is to read.
+    while show.state()["source"]["state"] == "opening" and clock.now_ns() < patience_ns:
+        await clock.sleep_until_ns(clock.now_ns() + POLL_NS)
+    if url is not None:
+        _announce(url, show.config, line)
     told = ""
     while True:
         state = show.state()
-        source = state["source"]
+        source, message = state["source"], state["message"]
         if source["state"] == "open" and source["name"] != told:
             told = source["name"]
             line.say(f"  source        {told}")
             for hint in source_hints(show.config.source.spec, source["spec"]):
                 line.say(f"                {hint}")
-        message = state["message"]
         line.update(status_text(state) + (f" | {' '.join(message.split())}" if message else ""))
-        await clock.sleep_until_ns(clock.now_ns() + round(STATUS_PERIOD_S * 1e9))
+        await clock.sleep_until_ns(clock.now_ns() + STATUS_NS)
+
+
+def _announce(url: str, config: Config, line: StatusLine) -> None:
+    size = config.animator.max_side_px
+    line.say(f"  control page  {url}/")
+    line.say(f"  OBS           {url}/view  (Browser source, {size}×{size}, 60 fps: transparent)")
+    line.say("  Ctrl-C ends the show.")
+    if config.server.open_browser and has_desktop():
+        import webbrowser
+
+        webbrowser.open(f"{url}/")
 
 
 def source_hints(asked: str, used: str) -> list[str]:

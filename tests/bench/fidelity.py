@@ -265,7 +265,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             fps, images = read_frames(clip, args.max_frames)
             tracked[driver] = fps, track_all(images, fps, args.models)
         fps, states = tracked[driver]
-        sheet = args.sheets / f"{character}x{driver}.jpg" if args.sheets else None
+        sheet = args.sheets / f"{character}x{driver}.png" if args.sheets else None
         picture = args.media / "characters" / f"{character}.jpg"
         result = measure_pair(picture, clip, states, fps, models=args.models, settings=settings, sheet=sheet)
         results.append(result)

@@ -30,7 +30,7 @@ def good_machine(**changes: Any) -> Machine:
         has_desktop=True,
         version_of=lambda name: None if name in ("torch", "opencv-python", "opencv-python-headless") else "1.0",
         cameras=lambda: [WEBCAM, LOOPBACK],
-        tracker=lambda: TrackerFact("landmarker", 0.5, 8.0),
+        tracker=lambda: TrackerFact("MediaPipe FaceLandmarker", True, 0.5, 8.0),
         virtual_camera_installed=lambda: True,
         can_listen=lambda host, port: True,
         answers=lambda port: False,
@@ -157,7 +157,7 @@ def test_two_opencv_distributions_are_a_warning() -> None:
 
 
 def test_the_older_tracker_generation_offers_the_better_one() -> None:
-    machine = good_machine(tracker=lambda: TrackerFact("facemesh", 0.3, 4.0))
+    machine = good_machine(tracker=lambda: TrackerFact("MediaPipe face mesh", False, 0.3, 4.0))
     check = diagnosis(machine)["tracker"]
     assert check.status == "warn"
     assert "models pull" in check.cure
