@@ -15,7 +15,7 @@ from scipy.interpolate import PchipInterpolator
 
 from faceshot.animators.warp.frame import F64, FaceFrame
 from faceshot.animators.warp.grid import sample
-from faceshot.animators.warp.skin import fill_with_skin
+from faceshot.animators.warp.skin import fill_with_skin, grain_like
 from faceshot.types import CharacterKind, Float32, UInt8
 
 __all__ = ["Eye", "EyeStyle", "make_eye"]
@@ -148,9 +148,12 @@ class Eye:
         near = (np.abs(s) < 0.75 * self.width) & (t > u - 1.0 * self.height) & (t < low + 0.7 * self.height)
         patch = np.ascontiguousarray(rgba[y0:y1, x0:x1, :3])
         seen = rgba[y0:y1, x0:x1, 3] > 200
-        self._plate = fill_with_skin(patch, hole, near & ~hole & seen, grain=kind in ("human", "animal"))
+        ring = near & ~hole & seen
+        self._plate = fill_with_skin(patch, hole, ring)
         self._patch = patch
         self._ink = cv2.subtract(self._plate, patch)
+        if kind in ("human", "animal"):
+            self._plate = np.clip(self._plate + grain_like(patch, ring, hole) + 0.5, 0, 255).astype(np.uint8)
         self._patch_xy = np.array([x0, y0], np.float32)
         rim = (np.abs(s) < 0.5 * self.width) & (t > u - 0.15 * self.height) & (t < low + 0.1 * self.height)
         colours = patch[rim] if rim.any() else patch.reshape(-1, 3)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from faceshot.animators.warp.frame import F64, FaceFrame
 from faceshot.types import Float32, UInt8
@@ -123,25 +124,40 @@ def _matte(rgb: UInt8, points: F64, frame: FaceFrame) -> Float32 | None:
 
 
 def _trustworthy(rgb: UInt8, figure: UInt8, whole: int) -> bool:
-    """Right size, one piece, and a contour along which the colours really differ."""
+    """Right size, one piece, a plain background, and a contour along which the colours really differ everywhere.
+
+    Strict on purpose: a figure cut through its hair or coat is far uglier than a background that bends a little.
+    """
     area = figure.mean()
     if not 0.06 < area < 0.88 or figure.sum() < 0.8 * whole:
         return False
     kernel = np.ones((5, 5), np.uint8)
     inner = figure - cv2.erode(figure, kernel, borderValue=1)
     outer = cv2.dilate(figure, kernel) - figure
-    if not inner.any() or not outer.any():
+    behind = cv2.dilate(figure, np.ones((7, 7), np.uint8)) == 0
+    if not inner.any() or not outer.any() or behind.sum() < 50:
         return False
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)
+    if not _is_plain(lab, behind):
+        return False
     size = (9, 9)
-    mean_in = (
-        cv2.blur(lab * inner[..., None], size) / np.maximum(cv2.blur(inner.astype(np.float32), size), 1e-3)[..., None]
-    )
-    mean_out = (
-        cv2.blur(lab * outer[..., None], size) / np.maximum(cv2.blur(outer.astype(np.float32), size), 1e-3)[..., None]
-    )
+    weight_in = np.maximum(cv2.blur(inner.astype(np.float32), size), 1e-3)[..., None]
+    weight_out = np.maximum(cv2.blur(outer.astype(np.float32), size), 1e-3)[..., None]
+    mean_in = cv2.blur(lab * inner[..., None], size) / weight_in
+    mean_out = cv2.blur(lab * outer[..., None], size) / weight_out
     contrast = np.linalg.norm(mean_in - mean_out, axis=-1)[inner > 0]
-    return bool((contrast < 12).mean() < 0.25)
+    return bool((contrast < 18).mean() < 0.06)
+
+
+def _is_plain(lab: Float32, behind: NDArray[np.bool_]) -> bool:
+    """Whether a smooth gradient explains the background."""
+    ys, xs = np.nonzero(behind)
+    x, y = xs / lab.shape[1], ys / lab.shape[0]
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+    colours = lab[behind]
+    fitted, *_ = np.linalg.lstsq(terms, colours, rcond=None)
+    residual = np.linalg.norm(colours - terms @ fitted, axis=1)
+    return bool(np.percentile(residual, 90) < 16)
 
 
 def _inpaint(rgb: UInt8, alpha: UInt8) -> UInt8:

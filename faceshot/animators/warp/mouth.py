@@ -85,7 +85,7 @@ class Mouth:
         self._table_lower = np.stack([lower, lower - reach, fade], -1).astype(np.float32)[None]
         self._axis_x, self._axis_y = lips.axis_x.astype(np.float32), lips.axis_y.astype(np.float32)
         self._middle = lips.middle.astype(np.float32)
-        self._texture_rest = float((lips.lower - lips.upper).max())
+        self._own_gap = float((lips.lower - lips.upper).max())
 
     def box(self) -> F64:
         """(n, 2) points around everything near the lips, in the resting picture."""
@@ -138,7 +138,14 @@ class Mouth:
 
     def draw(self, out: UInt8, texture: UInt8, gap: Gap) -> None:
         """Paints the inside of the mouth over `out` (h, w, 4), the gap's window, in place."""
-        inside = self._own_inside(texture, gap) if self.lips.is_open else self._drawn_inside(gap)
+        # The picture's own inside stretches well to twice its height; beyond, a drawn one takes over.
+        own = 0.0
+        if self.lips.is_open:
+            wide = float((gap.below + gap.above).max()) / max(self._own_gap, 1e-3)
+            own = float(np.clip((2.8 - wide) / 1.0, 0, 1))
+        inside = self._drawn_inside(gap) if own < 1 else self._own_inside(texture, gap)
+        if 0 < own < 1:
+            inside = inside + np.float32(own) * (self._own_inside(texture, gap) - inside)
         face = out[..., :3].astype(np.float32)
         shown = inside + gap.cover[..., None] * (face - inside)
         out[..., :3] = np.clip(shown + np.float32(0.5), 0, 255).astype(np.uint8)

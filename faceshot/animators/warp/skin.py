@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from faceshot.types import Float32, UInt8
 
-__all__ = ["fill_with_skin", "typical_skin"]
+__all__ = ["fill_with_skin", "grain_like", "typical_skin"]
 
 
 def typical_skin(rgb: UInt8, ring: NDArray[np.bool_]) -> tuple[Float32, float]:
@@ -25,7 +25,7 @@ def typical_skin(rgb: UInt8, ring: NDArray[np.bool_]) -> tuple[Float32, float]:
     return median.astype(np.float32), max(spread, 10.0)
 
 
-def fill_with_skin(rgb: UInt8, hole: NDArray[np.bool_], ring: NDArray[np.bool_], grain: bool) -> UInt8:
+def fill_with_skin(rgb: UInt8, hole: NDArray[np.bool_], ring: NDArray[np.bool_]) -> UInt8:
     """A copy in which `hole` is filled smoothly from around it.
 
     Pixels that do not look like the ring's typical colour (lashes, brows, hair) hardly count, so no streaks are drawn
@@ -33,7 +33,6 @@ def fill_with_skin(rgb: UInt8, hole: NDArray[np.bool_], ring: NDArray[np.bool_],
 
     Args:
         ring: pixels around the hole that define what skin looks like.
-        grain: add noise like that of the ring, for photographs and paintings.
     """
     skin, spread = typical_skin(rgb, ring)
     image = rgb.astype(np.float32)
@@ -56,12 +55,16 @@ def fill_with_skin(rgb: UInt8, hole: NDArray[np.bool_], ring: NDArray[np.bool_],
         trust = np.clip(w * 2.0, 0, 1)[..., None]
         filled = np.where(w[..., None] > 1e-6, colour / np.maximum(w, 1e-6)[..., None], 0) * trust + upper * (1 - trust)
     filled = np.clip(filled, 0, 255)
-    if grain and ring.any():
-        residual = (image - cv2.GaussianBlur(image, (0, 0), 2.0))[ring]
-        sigma = float(np.median(np.abs(residual)) * 1.4826)
-        noise = np.random.default_rng(0).normal(0.0, min(sigma, 6.0), image.shape[:2]).astype(np.float32)
-        filled = filled + noise[..., None]
     # The filling takes over softly at the edge of the hole.
     soft = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), 1.2)
     soft = np.clip(soft * 2.0, 0, 1)[..., None]
     return np.clip(filled * soft + image * (1 - soft) + 0.5, 0, 255).astype(np.uint8)
+
+
+def grain_like(rgb: UInt8, ring: NDArray[np.bool_], hole: NDArray[np.bool_]) -> Float32:
+    """(H, W, 1) faint noise inside a hole, as strong as that of the ring around it: a lid without it looks waxed."""
+    image = rgb.astype(np.float32).mean(-1)
+    residual = (image - cv2.GaussianBlur(image, (0, 0), 1.5))[ring]
+    sigma = float(np.median(np.abs(residual))) if ring.any() else 0.0
+    noise = np.random.default_rng(0).normal(0.0, min(sigma, 2.5), image.shape).astype(np.float32)
+    return (noise * hole)[..., None]
