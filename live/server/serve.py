@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -86,6 +87,8 @@ async def serve(
         ),
         lambda: on_ready(url_of(sock)) if on_ready else None,
     )
+    log = logging.getLogger("uvicorn.error")
+    log.addFilter(_no_false_alarm)
     try:
         await server.serve(sockets=[sock])
     except asyncio.CancelledError:
@@ -93,7 +96,13 @@ async def serve(
             await server.shutdown([sock])
         raise
     finally:
+        log.removeFilter(_no_false_alarm)
         sock.close()
+
+
+def _no_false_alarm(record: logging.LogRecord) -> bool:
+    """uvicorn 0.54 calls it an error when a WebSocket is refused with an HTTP answer, which is how it should be."""
+    return "without completing handshake" not in record.getMessage()
 
 
 class _Server(uvicorn.Server):

@@ -1,7 +1,7 @@
 // Who is on air: the grid of portraits, keys 1 to 9, and pictures that are chosen, dropped or pasted.
 
 import { ApiError, upload } from "./api.js";
-import { $, checkRadio, element, radioKeys, setText } from "./dom.js";
+import { $, checkRadio, element, icon, radioKeys, setText } from "./dom.js";
 
 const title = (name) => name.charAt(0).toUpperCase() + name.slice(1);
 
@@ -12,7 +12,13 @@ export function characters(app) {
   let loading = ""; // spec of the character that was asked for and is not on air yet
 
   radioKeys(grid);
-  $("#choose-picture").addEventListener("click", () => input.click());
+  const add = element(
+    "button",
+    { class: "character add", type: "button", onclick: () => input.click() },
+    element("span", { class: "face" }, icon("plus")),
+    element("span", { class: "name" }, "Add"),
+  );
+  add.setAttribute("aria-label", "Add a picture");
   input.addEventListener("change", () => {
     if (input.files[0]) take(input.files[0]);
     input.value = "";
@@ -70,7 +76,7 @@ export function characters(app) {
   }
 
   function mark(state) {
-    const tiles = [...grid.children];
+    const tiles = [...grid.querySelectorAll('[role="radio"]')];
     checkRadio(tiles, (button) => button.dataset.spec === state.character.spec);
     for (const button of tiles) button.classList.toggle("loading", button.dataset.spec === loading);
   }
@@ -80,7 +86,7 @@ export function characters(app) {
       const key = JSON.stringify(state.characters);
       if (key !== shown) {
         const focused = grid.contains(document.activeElement) ? document.activeElement.dataset.spec : null;
-        grid.replaceChildren(...state.characters.map(tile));
+        grid.replaceChildren(...state.characters.map(tile), add);
         if (focused) $(`[data-spec="${CSS.escape(focused)}"]`, grid)?.focus();
         shown = key;
       }

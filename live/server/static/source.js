@@ -3,7 +3,7 @@
 import { ApiError, get } from "./api.js";
 import { $, element, icon, setText, withCode } from "./dom.js";
 
-const STATES = { opening: "opening", open: "", lost: "lost", ended: "ended" };
+const STATES = { opening: "opening", lost: "lost", ended: "ended" };
 const HINTS = {
   demo: "This is a recorded clip. Choose Webcam and it follows your own face.",
   camera: "If nothing moves: close other programs that use the webcam, and look at it with light on your face.",
@@ -79,8 +79,10 @@ export function source(app) {
     for (const row of panels.camera.querySelectorAll(".camera")) {
       row.setAttribute("aria-pressed", String(row.dataset.spec === now.spec));
     }
-    setText($("#source-now"), now.name || now.spec);
-    setText($("#source-state"), STATES[now.state] ?? now.state);
+    const playing = $("#source-now");
+    setText(playing, [now.name || now.spec, STATES[now.state]].filter(Boolean).join(" · "));
+    playing.title = playing.textContent;
+    playing.classList.toggle("warn", now.state === "lost");
     const hint = $("#source-hint");
     if (hint.dataset.kind !== kind) {
       hint.dataset.kind = kind;
