@@ -69,7 +69,7 @@ class Feed:
             except Exception as error:
                 if not self._retry:
                     raise
-                self._lost(error)
+                self.lost(error)
             await self.close()
 
     async def close(self) -> None:
@@ -84,13 +84,14 @@ class Feed:
             try:
                 await self.open()
             except Exception as error:
-                self._lost(error)
+                self.lost(error)
             if self._source is not None:
                 log.info("source %s is back", self.spec)
                 return self._source
         raise AssertionError  # unreachable: the pauses never end
 
-    def _lost(self, error: Exception) -> None:
+    def lost(self, error: Exception) -> None:
+        """Note why nothing comes."""
         text = str(error) if isinstance(error, FaceshotError) else f"The source failed: {error!r}"
         if text != self.message:  # once, not at every try
             log.warning("%s", text, exc_info=None if isinstance(error, FaceshotError) else error)

@@ -31,7 +31,7 @@ from live.workers import Worker
 __all__ = ["Pipeline"]
 
 SILENCE_NS = 250_000_000  # a source that is silent for this long counts as a lost face
-STALE_MS = 500  # an older camera image is not worth tracking
+STALE_MS = 1000  # what is older (the tracker's models were loading, the laptop slept) is not worth showing
 
 
 class Pipeline:
@@ -193,7 +193,7 @@ class Pipeline:
         old, self._window = self.states, window
         self.states = Window("states", self.clock, window.size, window.stride)
         if window.size == 1:
-            self.states = Lossless("states", self.clock) if self.offline else Latest("states", self.clock)
+            self.states = Lossless("states", self.clock) if self.offline else Latest("states", self.clock, STALE_MS)
         self.stats.watch(self.states.stats)
         old.clear("epoch")
         old.close()

@@ -13,17 +13,19 @@ from pathlib import PurePath
 from typing import Any
 
 from faceshot.animators import Animator
+from faceshot.animators.output import mirrored, still
 from faceshot.puppeteer import MotionSettings, Puppeteer
 from faceshot.types import Character, Rendered
-from live.air import Air
+from live.air import IDLE_SEQ, Air
 from live.clock import Clock
 from live.config import Config, with_changes
-from live.edges import Fanout
+from live.edges import Fanout, Packet
 from live.errors import ConfigError, SourceError
 from live.face_finder import FaceFinder
 from live.feed import Feed
 from live.pipeline import Pipeline
 from live.puppet import Puppet, prepare
+from live.sinks.canvas import parse_background
 from live.stages import Sink, Source, Styled, Tracker
 from live.stats import Stats
 from live.workers import Worker
@@ -170,9 +172,16 @@ class Show:
         assert self._pipeline is not None
         async with self._switching:
             feed = self._new_feed(spec)
-            if spec == self._feed.spec:
+            again = spec == self._feed.spec
+            if again:
                 await self._pipeline.stop_source()  # a device opens only once
-            await feed.open()
+            try:
+                await feed.open()
+            except Exception as error:
+                if again:  # there is no old one to go back to: keep trying
+                    feed.lost(error)
+                    await self._play(feed)
+                raise
             await self._play(feed)
 
     def update(self, changes: Mapping[str, object]) -> None:
@@ -186,6 +195,7 @@ class Show:
                 )
         config = with_changes(self.config, changes)
         if config.output.background != self.config.output.background:
+            parse_background(config.output.background)  # viewers get it too, so it is checked without sinks as well
             for sink in self._sinks:
                 if isinstance(sink, Styled):
                     sink.set_background(config.output.background)
@@ -227,13 +237,17 @@ class Show:
     # How it is done.
 
     async def _prepare(self, track: Worker, render: Worker, keep_on: bool) -> Pipeline:
-        """Load the character: all that the first picture needs."""
+        """Load the character. It is on air as it is before its animator has loaded."""
         spec = self.config.character.spec
         character = await self._load_worker.run(self._parts.open_character, spec)
+        self._air.size_wh = character.size_wh
+        if not self._offline:
+            now_ns = self.clock.now_ns()
+            picture = mirrored(still(character)) if self.config.output.mirror else still(character)
+            await self._air.show(Packet(IDLE_SEQ, now_ns, picture, t_media_ns=now_ns))
         animator = await self._load_worker.run(prepare, self._parts.make_animator, character)
         puppeteer = await self._load_worker.run(Puppeteer, character)
         self._puppet = Puppet(puppeteer, character, animator, self._parts.make_fallback, self.clock, self._offline)
-        self._air.size_wh = character.size_wh
         self._apply()
         self._pipeline = Pipeline(
             self.clock,

@@ -356,6 +356,7 @@ def test_a_failing_chunked_animator_leaves_its_window_behind(virtual):
     virtual(main())
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_over_an_hour(virtual):
     async def main():
         clock = LoopClock()
