@@ -73,7 +73,11 @@ def render(config: Config, drive: str, out: Path, overwrite: bool) -> int:
     """Offline: every frame of the driver exactly once, with a progress bar for both passes."""
     from faceshot.puppeteer import MotionSettings
     from live.build import build_animator, build_tracker, open_character
+    from live.errors import SinkError
     from live.render import render as render_file
+
+    if out.exists() and not overwrite:
+        raise SinkError(f"{out} exists already.", "Replace it with --overwrite, or choose another name.")
 
     motion = config.motion
     settings = MotionSettings(

@@ -12,8 +12,8 @@ driver. Per signal:
     lag     the shift in frames (result later than driver is positive) at which r is largest; 0 is right
 
 A signal is left out when the driver itself hardly moves (MIN_RANGE): its correlation would be that of noise. `found` is
-the share of rendered frames in which a face is found. No seed is needed: nothing here is random except idle breathing,
-which the measurement switches off. Not a test: minutes of work, and numbers to judge rather than to pass.
+the share of rendered frames in which a face is found. Settings are the program's own, mirroring off. Deterministic: the
+only chance in it, idle life, has a fixed seed. Not a test: minutes of work, and numbers to judge rather than to pass.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def measure_pair(
     """
     start = time.perf_counter()
     character = resize(open_character(str(picture), models), max_side_px)
-    settings = settings or MotionSettings(mirror=False, idle=False)
+    settings = settings or MotionSettings(mirror=False)
     puppeteer = Puppeteer(character, settings)
     neutral = best_neutral(states)
     if neutral is None:
@@ -254,9 +254,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     pairs = [tuple(p.split(":")) for p in args.pairs or [f"{c}:{d}" for d in DRIVERS for c in CHARACTERS]]
-    settings = MotionSettings(mirror=False, idle=False)
+    settings = MotionSettings(mirror=False)
     if args.smoothing is not None:
-        settings = MotionSettings(mirror=False, idle=False, smoothing=args.smoothing)
+        settings = MotionSettings(mirror=False, smoothing=args.smoothing)
     results: list[PairResult] = []
     tracked: dict[str, tuple[float, list[FaceState]]] = {}
     for character, driver in pairs:
