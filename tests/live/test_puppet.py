@@ -1,0 +1,159 @@
+"""What the render worker owns: one picture per new drive, whatever fails."""
+
+import math
+
+import numpy as np
+import pytest
+
+from faceshot.animators import Window
+from faceshot.errors import FaceshotError
+from faceshot.puppeteer import Puppeteer
+from faceshot.types import FaceState
+from live.edges import Packet
+from live.puppet import Puppet, prepare
+from tests.fakes import CostlyAnimator, a_character, a_face
+from tests.live.test_face_finder import HandClock
+
+WHO = a_character()
+
+
+def packet(n: int, state: FaceState | None = None) -> Packet[FaceState]:
+    return Packet(n, n * 33_000_000, state or a_face(), t_media_ns=n * 40_000_000)
+
+
+def a_puppet(animator: CostlyAnimator, fallback=CostlyAnimator, puppeteer=None, **how) -> Puppet:
+    animator.load(WHO)
+    return Puppet(puppeteer or Puppeteer(WHO), WHO, animator, fallback, HandClock(), **how)
+
+
+def test_a_picture_travels_in_the_packet_of_its_state():
+    puppet = a_puppet(CostlyAnimator())
+    [out] = puppet.perform([packet(5)], hidden=False)
+    assert (out.seq, out.t_capture_ns) == (5, 5 * 33_000_000)
+    assert set(out.stages_ns) == {"retarget", "render"}
+    assert out.value.size_wh == WHO.size_wh
+
+
+def test_hidden_pictures_are_blank_while_motion_goes_on():
+    animator = CostlyAnimator()
+    puppet = a_puppet(animator)
+    for n in range(90):
+        [out] = puppet.perform([packet(n)], hidden=True)
+        assert out.value.rgba.max() == 0
+    assert animator.rendered == 0
+    assert puppet.puppeteer.status == "tracking"
+
+
+def test_steps_follow_capture_time_live_and_media_time_offline():
+    class Clockwork(Puppeteer):
+        def step(self, state, dt_s):
+            self.steps = [*getattr(self, "steps", []), dt_s]
+            return super().step(state, dt_s)
+
+    for media_time, expected in ((False, 0.033), (True, 0.04)):
+        puppeteer = Clockwork(WHO)
+        puppet = a_puppet(CostlyAnimator(), puppeteer=puppeteer, media_time=media_time)
+        for n in (0, 1, 2, 1, 400):
+            puppet.perform([packet(n)], hidden=False)
+        assert puppeteer.steps[1:3] == pytest.approx([expected, expected])
+        assert all(0 < step <= 0.25 for step in puppeteer.steps)
+
+
+def test_overlapping_windows_step_each_state_once():
+    class Counting(Puppeteer):
+        count = 0
+
+        def step(self, state, dt_s):
+            self.count += 1
+            return super().step(state, dt_s)
+
+    puppeteer = Counting(WHO)
+    animator = CostlyAnimator(window=Window(4, 2))
+    puppet = a_puppet(animator, puppeteer=puppeteer)
+    packets = [packet(n) for n in range(8)]
+    out = [puppet.perform(packets[start : start + 4], hidden=False) for start in (0, 2, 4)]
+    assert puppeteer.count == 8
+    assert [[p.seq for p in pictures] for pictures in out] == [[2, 3], [4, 5], [6, 7]]
+
+
+def test_a_wish_is_granted_before_the_next_picture():
+    puppet = a_puppet(CostlyAnimator())
+    seen = []
+    puppet.soon(lambda: seen.append("calibrate"))
+    assert not seen
+    puppet.perform([packet(0)], hidden=False)
+    assert seen == ["calibrate"]
+
+
+def test_a_failing_animator_is_replaced_within_the_same_frame():
+    broken, spare = CostlyAnimator(fails=lambda n: n == 2), CostlyAnimator()
+    puppet = a_puppet(broken, lambda: spare)
+    greys = [puppet.perform([packet(n)], hidden=False)[0].value.rgba[0, 0, 1] for n in range(4)]
+    assert greys == [100, 100, 100, 100]
+    assert broken.closed and spare.rendered == 3
+    assert "drawing with warp" in puppet.message
+
+
+def test_when_the_fallback_fails_too_the_picture_is_blank_until_it_recovers():
+    puppet = a_puppet(CostlyAnimator(fails=lambda n: n == 2), lambda: CostlyAnimator(fails=lambda n: n in (1, 2)))
+    frames = [puppet.perform([packet(n)], hidden=False)[0] for n in range(2)]
+    assert frames[1].value.rgba.max() == 0
+    assert "blank" in puppet.message
+    for n in range(2, 5):
+        [last] = puppet.perform([packet(n)], hidden=False)
+    assert last.value.rgba[0, 0, 1] == 100
+    assert "blank" not in puppet.message
+
+
+def test_a_fallback_that_cannot_load_leaves_the_old_animator():
+    animator = CostlyAnimator(fails=lambda n: n == 1)
+    puppet = a_puppet(animator, lambda: CostlyAnimator(load_error=FaceshotError("no")))
+    [out] = puppet.perform([packet(0)], hidden=False)
+    assert out.value.rgba[0, 0, 1] == 100, "drawn at the second try"
+    assert puppet.animator is animator and not animator.closed
+
+
+def test_motion_that_cannot_be_used_is_no_motion():
+    class Broken(Puppeteer):
+        def step(self, state, dt_s):
+            raise ZeroDivisionError("degenerate face")
+
+    puppet = a_puppet(CostlyAnimator(), puppeteer=Broken(WHO))
+    [out] = puppet.perform([packet(0)], hidden=False)
+    assert out.value.rgba[0, 0, 1] == 100
+    assert "degenerate face" in puppet.message
+
+
+def test_nonsense_from_a_tracker_still_makes_a_picture():
+    puppet = a_puppet(CostlyAnimator())
+    shapes = np.full(52, math.nan, np.float32)
+    head = np.zeros((4, 4), np.float32)
+    for n, state in enumerate(
+        [
+            FaceState((0, 0), 1.0, points_xyz=np.zeros((478, 3), np.float32)),
+            FaceState((64, 48), 1.0, blendshapes=shapes, head=head),
+            FaceState((64, 48), math.nan, blendshapes=shapes),
+        ]
+    ):
+        [out] = puppet.perform([packet(n, state)], hidden=False)
+        assert out.value.rgba[0, 0, 1] == 100
+
+
+def test_swapping_closes_the_old_animator_and_clears_the_message():
+    old, new = CostlyAnimator(fails=lambda n: True), CostlyAnimator()
+    puppet = a_puppet(old, lambda: CostlyAnimator(fails=lambda n: True))
+    puppet.perform([packet(0)], hidden=False)
+    assert puppet.message
+    wide = a_character("wide", (96, 64), grey=40)
+    puppet.swap(wide, prepare(lambda: new, wide))
+    [out] = puppet.perform([packet(1)], hidden=False)
+    assert puppet.message is None
+    assert out.value.size_wh == (96, 64)
+    assert puppet.character is wide
+
+
+def test_prepare_frees_what_it_could_not_load():
+    animator = CostlyAnimator(load_error=FaceshotError("no chin"))
+    with pytest.raises(FaceshotError, match="no chin"):
+        prepare(lambda: animator, WHO)
+    assert animator.closed
