@@ -12,14 +12,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from faceshot.motion import DELTA, GAZE, LIDS, LIDS_MAX, SHAPES, delta_of, rest
+from faceshot.motion import DELTA, GAZE, LIDS, LIDS_MAX, SHAPES, rest
 from faceshot.topology import ARKIT_INDEX, ARKIT_NAMES, MIRROR_70, N_POINTS
 
 __all__ = ["CANONICAL_FACE", "motion_from_blendshapes", "shapes_from_motion"]
 
 Float = NDArray[np.float64]
 
-# Mean of calm tracked faces, made symmetric: upright, frontal, in face widths.
+# Mean of calm tracked faces, made symmetric and its lips closed: upright, frontal, in face widths.
 # fmt: off
 _MEAN_FACE: Final = np.array(
     [
@@ -36,10 +36,10 @@ _MEAN_FACE: Final = np.array(
         (-0.193, 0.114, -0.339), (-0.266, 0.114, -0.325), (0.124, 0.105, -0.324), (0.203, 0.047, -0.349),
         (0.277, 0.05, -0.335), (0.321, 0.084, -0.285), (0.266, 0.114, -0.325), (0.193, 0.114, -0.339),
         (-0.176, 0.633, -0.332), (-0.104, 0.569, -0.444), (-0.053, 0.549, -0.471), (0, 0.559, -0.478),
-        (0.053, 0.549, -0.471), (0.104, 0.569, -0.444), (0.176, 0.633, -0.332), (0.106, 0.717, -0.4),
-        (0.057, 0.736, -0.415), (0, 0.743, -0.418), (-0.057, 0.736, -0.415), (-0.106, 0.717, -0.4),
+        (0.053, 0.549, -0.471), (0.104, 0.569, -0.444), (0.176, 0.633, -0.332), (0.106, 0.672, -0.4),
+        (0.057, 0.691, -0.415), (0, 0.698, -0.418), (-0.057, 0.691, -0.415), (-0.106, 0.672, -0.4),
         (-0.157, 0.633, -0.346), (-0.043, 0.607, -0.428), (0, 0.608, -0.433), (0.043, 0.607, -0.428),
-        (0.157, 0.633, -0.346), (0.044, 0.659, -0.416), (0, 0.662, -0.421), (-0.044, 0.659, -0.416),
+        (0.157, 0.633, -0.346), (0.044, 0.609, -0.416), (0, 0.61, -0.421), (-0.044, 0.609, -0.416),
         (-0.224, 0.08, -0.325), (0.224, 0.08, -0.325),
     ]
 )
@@ -102,7 +102,8 @@ def _rig() -> Float:
     return rig
 
 
-_RIG: Final = _rig().reshape(len(ARKIT_NAMES), -1)
+_MOVING: Final = np.flatnonzero(_rig().any(axis=(1, 2)))
+_RIG: Final = _rig()[_MOVING].reshape(len(_MOVING), -1)
 _GAZE_X, _GAZE_Y = 0.16, 0.07
 
 # Image-left eye first: the subject's right.
@@ -118,7 +119,7 @@ def motion_from_blendshapes(shapes: Float, at_rest: Float | None = None) -> Floa
     ground = np.zeros(len(ARKIT_NAMES)) if at_rest is None else at_rest
     motion = rest()
     motion[SHAPES] = shapes
-    motion[DELTA] = (shapes - ground) @ _RIG
+    motion[DELTA] = (shapes - ground)[_MOVING] @ _RIG
     # Shut must be reachable from a neutral that already has some eyeBlink in it.
     up = np.maximum(shapes - ground, 0.0) / np.maximum(1.0 - ground, 0.3)
     for eye, side in enumerate(_SIDES):
@@ -134,35 +135,46 @@ def motion_from_blendshapes(shapes: Float, at_rest: Float | None = None) -> Floa
     return motion
 
 
+def _readout() -> Float:
+    """(52, channels) so that blendshapes = readout @ (motion - rest)."""
+    out = np.zeros((len(ARKIT_NAMES), SHAPES.start))
+
+    def read(name: str, axis: int, weight: float, plus: tuple[int, ...], minus: tuple[int, ...] = ()) -> None:
+        for points, sign in ((plus, 1.0), (minus, -1.0)):
+            for point in points:
+                out[ARKIT_INDEX[name], DELTA.start + 3 * point + axis] += sign * weight / len(points)
+
+    x, y = 0, 1
+    read("jawOpen", y, 1 / 0.22, (65, 66, 67), (61, 62, 63))
+    read("mouthPucker", x, 1 / 0.13, (48,), (54,))
+    read("browInnerUp", y, -1 / 0.07, (20, 21, 22, 23))
+    for eye, (side, outwards, corner, inner, outer) in enumerate(
+        (("Right", -1.0, 48, (20, 21), (17, 18)), ("Left", 1.0, 54, (22, 23), (25, 26)))
+    ):
+        lid, gaze = LIDS.start + eye, GAZE.start + 2 * eye
+        out[ARKIT_INDEX["eyeBlink" + side], lid] = -1.0
+        out[ARKIT_INDEX["eyeWide" + side], lid] = 1 / 0.5
+        # The corner against the upper lip, so that an opening jaw is not a frown.
+        read("mouthSmile" + side, y, 0.5 / 0.05, (51, 62), (corner,))
+        read("mouthSmile" + side, x, 0.5 * outwards / 0.045, (corner,))
+        read("mouthFrown" + side, y, 1 / 0.05, (corner,), (51, 62))
+        read("browDown" + side, y, 1 / 0.05, inner)
+        read("browOuterUp" + side, y, -1 / 0.065, outer)
+        out[ARKIT_INDEX["eyeLookOut" + side], gaze] = outwards / _GAZE_X
+        out[ARKIT_INDEX["eyeLookIn" + side], gaze] = -outwards / _GAZE_X
+        out[ARKIT_INDEX["eyeLookDown" + side], gaze + 1] = 1 / _GAZE_Y
+        out[ARKIT_INDEX["eyeLookUp" + side], gaze + 1] = -1 / _GAZE_Y
+    return out
+
+
+# Only rows that say something: small products stay in one thread, where the whole matrix would wake the BLAS pool.
+_READ: Final = np.flatnonzero(_readout().any(axis=1))
+_READOUT: Final = _readout()[_READ]
+_READOUT_AT_REST: Final = _READOUT @ rest()[: SHAPES.start]
+
+
 def shapes_from_motion(motion: Float) -> Float:
     """(52,) rough blendshapes of a motion vector that was measured on points alone: the ones that landmarks show."""
     shapes = np.zeros(len(ARKIT_NAMES))
-    delta = delta_of(motion)
-
-    def put(name: str, value: float) -> None:
-        shapes[ARKIT_INDEX[name]] = min(max(value, 0.0), 1.0)
-
-    gap = float(delta[66, 1] - delta[62, 1])
-    put("jawOpen", max(gap, float(delta[8, 1])) / 0.22)
-    width = float(delta[54, 0] - delta[48, 0])
-    put("mouthPucker", -width / 0.13)
-    put("browInnerUp", -float(delta[[20, 21, 22, 23], 1].mean()) / 0.07)
-    for eye, (side, sign, corner, inner, outer) in enumerate(
-        (("Right", -1.0, 48, (20, 21), (17, 18)), ("Left", 1.0, 54, (22, 23), (25, 26)))
-    ):
-        lid = float(motion[LIDS][eye])
-        put("eyeBlink" + side, 1.0 - lid)
-        put("eyeWide" + side, (lid - 1.0) / 0.5)
-        # The corner against the middle of the lips, so that an opening jaw is not a frown.
-        lift = float(0.5 * (delta[51, 1] + delta[62, 1]) - delta[corner, 1])
-        out = sign * float(delta[corner, 0])
-        put("mouthSmile" + side, 0.5 * lift / 0.05 + 0.5 * out / 0.045)
-        put("mouthFrown" + side, -lift / 0.05)
-        put("browDown" + side, float(delta[list(inner), 1].mean()) / 0.05)
-        put("browOuterUp" + side, -float(delta[list(outer), 1].mean()) / 0.065)
-        x, y = motion[GAZE][2 * eye : 2 * eye + 2]
-        put("eyeLookOut" + side, sign * float(x) / _GAZE_X)
-        put("eyeLookIn" + side, -sign * float(x) / _GAZE_X)
-        put("eyeLookDown" + side, float(y) / _GAZE_Y)
-        put("eyeLookUp" + side, -float(y) / _GAZE_Y)
+    shapes[_READ] = np.minimum(np.maximum(_READOUT @ motion[: SHAPES.start] - _READOUT_AT_REST, 0.0), 1.0)
     return shapes

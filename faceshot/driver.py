@@ -23,7 +23,7 @@ from faceshot.motion import DELTA, GAZE, LIDS, LIDS_MAX, ROTATION, SCALE, SHAPES
 from faceshot.topology import ARKIT_INDEX, MEDIAPIPE_TO_70, N_POINTS, NOSE
 from faceshot.types import FaceState
 
-__all__ = ["Observation", "Reference", "blend", "eye_openings", "measure", "observe", "reference_from"]
+__all__ = ["Observation", "Reference", "blend", "eye_openings", "frontal_face", "measure", "observe", "reference_from"]
 
 Float = NDArray[np.float64]
 
@@ -195,11 +195,15 @@ def blend(a: Reference, b: Reference, share: float) -> Reference:
     return Reference(face, rigid, pose, shapes, a.openings + share * (b.openings - a.openings), b.kind)
 
 
+_UPPER_LIDS: Final = np.array([[37, 38], [43, 44]])
+_LOWER_LIDS: Final = np.array([[41, 40], [47, 46]])
+
+
 def eye_openings(face: Float) -> Float:
     """(2,) mean of the two lid gaps over the eye's width, image-left and image-right eye of a frontal (70, 3) face."""
-    p = face[:, :2]
-    gaps = np.hypot(*(p[[41, 40, 47, 46]] - p[[37, 38, 43, 44]]).T).reshape(2, 2).mean(axis=1)
-    widths = np.hypot(*(p[[39, 45]] - p[[36, 42]]).T)
+    z = face[:, 0] + 1j * face[:, 1]
+    gaps = np.abs(z[_LOWER_LIDS] - z[_UPPER_LIDS]) @ (0.5, 0.5)
+    widths = np.abs(z[[39, 45]] - z[[36, 42]])
     return gaps / np.maximum(widths, 1e-6)
 
 
@@ -274,20 +278,25 @@ def _measure_shapes(seen: Observation, neutral: Reference) -> Float:
     return motion
 
 
-def frontal_face(motion: Float, neutral: Reference) -> Float:
-    """(70, 3) the neutral face with a motion's expression: the composition that `measure` undoes."""
-    face = neutral.face + delta_of(motion)
-    lids, gaze = motion[LIDS], motion[GAZE].reshape(2, 2)
-    for eye, (first, last, lid_points, pupil) in enumerate(
-        ((36, 39, (37, 38, 40, 41), 68), (42, 45, (43, 44, 46, 47), 69))
-    ):
-        chord = face[last] - face[first]
-        width = max(float(np.linalg.norm(chord)), 1e-9)
-        along = chord / width
-        points = list(lid_points)
-        offset = face[points] - face[first]
-        on_chord = np.outer(offset @ along, along)
-        face[points] = face[first] + on_chord + lids[eye] * (offset - on_chord)
-        across = np.array([-along[1], along[0], 0.0])
-        face[pupil] += width * (gaze[eye, 0] * along + gaze[eye, 1] * across)
+# Corners, lid points and pupil, image-left eye first.
+_INNER_OUTER: Final = np.array([[36, 39], [42, 45]])
+_LID_POINTS: Final = np.array([[37, 38, 40, 41], [43, 44, 46, 47]])
+
+
+def frontal_face(motion: Float, neutral_face: Float) -> Float:
+    """(70, 3) a neutral face with a motion's expression: the composition that `measure` undoes.
+
+    Lids move along the line to their eye's axis, so that at 0 they meet on it, whatever the neutral's curve.
+    """
+    face = neutral_face + delta_of(motion)
+    first = face[_INNER_OUTER[:, :1]]
+    chord = face[_INNER_OUTER[:, 1:]] - first
+    width = np.sqrt((chord * chord).sum(axis=2, keepdims=True)) + 1e-9
+    along = chord / width
+    offset = face[_LID_POINTS] - first
+    on_axis = (offset * along).sum(axis=2, keepdims=True) * along
+    face[_LID_POINTS] = first + on_axis + motion[LIDS][:, None, None] * (offset - on_axis)
+    look = motion[GAZE].reshape(2, 2) * width[:, 0]
+    along = along[:, 0]
+    face[68:, :2] += look[:, :1] * along[:, :2] + look[:, 1:] * (along[:, 1::-1] * (-1.0, 1.0))
     return face

@@ -63,14 +63,15 @@ def procrustes(source: Float, target: Float, weights: Float | None = None) -> Si
 
     Never fails: coinciding or non-finite points give scale 1 and no rotation.
     """
+    if not (np.isfinite(source).all() and np.isfinite(target).all()):
+        return Similarity(np.eye(3), 1.0, np.zeros(3))
     w = np.full(len(source), 1.0 / len(source)) if weights is None else weights / max(float(weights.sum()), 1e-12)
     source_mean, target_mean = w @ source, w @ target
     a, b = source - source_mean, target - target_mean
     covariance = (b * w[:, None]).T @ a
     spread = float(w @ (a * a).sum(axis=1))
-    if not (np.isfinite(covariance).all() and np.isfinite(spread)) or spread < 1e-18:
-        shift = target_mean - source_mean
-        return Similarity(np.eye(3), 1.0, np.where(np.isfinite(shift), shift, 0.0))
+    if spread < 1e-18:
+        return Similarity(np.eye(3), 1.0, target_mean - source_mean)
     u, singular, vt = np.linalg.svd(covariance)
     sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt)) or 1.0])
     rotation = (u * sign) @ vt

@@ -151,7 +151,7 @@ def make_filter() -> OneEuro:
     def tune(channels: slice | NDArray[np.intp], rest_hz: float, hz_per_unit_and_second: float) -> None:
         cutoff_hz[channels], beta[channels] = rest_hz, hz_per_unit_and_second
 
-    tune(ROTATION, 1.2, 6.0)
+    tune(ROTATION, 1.1, 6.0)
     tune(TRANSLATION, 0.9, 8.0)
     tune(SCALE, 0.9, 8.0)
     tune(LIDS, 8.0, 2.0)

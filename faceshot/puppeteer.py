@@ -107,6 +107,7 @@ class Puppeteer:
         self._ease_s, self._ease_length_s = 0.0, 0.0
         self._lost_s = 0.0
         self._ever_found = False
+        self._on_air = False
         self._gaze = np.zeros(4)
         self._life_share = 1.0
         self.status = "waiting"
@@ -135,6 +136,7 @@ class Puppeteer:
             self._lose(dt_s)
         else:
             self._follow(tracked, dt_s)
+        self._on_air = True
         return self._drive(state if tracked is not None else None, dt_s)
 
     def _track(self, seen: Observation, dt_s: float) -> Float | None:
@@ -157,7 +159,9 @@ class Puppeteer:
         if self._lost_s > 0.0 or not self._ever_found:
             self._ease_from = self._shown.copy()
             self._ease_s = 0.0
-            self._ease_length_s = min(_EASE_IN_S, 1.5 * self._lost_s) if self._ever_found else _EASE_IN_S
+            # Nothing to be continuous with before the first frame; a short gap needs a short bridge.
+            gap_s = self._lost_s if self._ever_found else _EASE_IN_S * self._on_air
+            self._ease_length_s = min(_EASE_IN_S, 1.5 * gap_s)
             self._ever_found, self._lost_s = True, 0.0
         self._tracked = tracked
         self._ease_s += dt_s
@@ -218,9 +222,9 @@ class Puppeteer:
         neutral = self._neutral or _NOBODY
         mirror = self.settings.mirror
         if self._retargeter_key != (neutral, mirror) or self._retargeter is None:
-            self._face = _mirrored_reference(neutral) if mirror else neutral
+            self._face = neutral.face[MIRROR_70] * (-1.0, 1.0, 1.0) if mirror else neutral.face
             self._retargeter = Retargeter(
-                self._character.points_xy, self._character.visible, self._face.face[:, :2] * self._width
+                self._character.points_xy, self._character.visible, self._face[:, :2] * self._width
             )
             self._retargeter_key = (neutral, mirror)
         frontal = frontal_face(motion, self._face)
@@ -235,11 +239,6 @@ class Puppeteer:
 def _smooth(share: float) -> float:
     share = min(max(share, 0.0), 1.0)
     return share * share * (3.0 - 2.0 * share)
-
-
-def _mirrored_reference(neutral: Reference) -> Reference:
-    face = neutral.face[MIRROR_70] * (-1.0, 1.0, 1.0)
-    return Reference(face, neutral.rigid, neutral.pose, neutral.shapes, neutral.openings[::-1], neutral.kind)
 
 
 _NOBODY: Final = reference_from(Observation(None, None, np.zeros(52), None, True))

@@ -218,7 +218,7 @@ def _frames(z: Complex, fallback: Complex | complex = 1.0) -> tuple[Complex, Com
     axes: Complex = chords / np.maximum(lengths, _TINY)
     if lengths.min() <= _TINY:
         axes = np.where(lengths > _TINY, axes, fallback)
-    origins: Complex = 0.5 * (first + last)
+    origins = np.asarray(0.5 * (first + last), np.complex128)
     # The nose base hangs on the bridge, as published.
     origins[:, _NOSE] = origins[:, _BRIDGE]
     return origins, axes, np.maximum(lengths, _TINY)
