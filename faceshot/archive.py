@@ -67,6 +67,8 @@ def read_archive(
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()
+            if len(infos) != entries:
+                raise refuse(f"is damaged: {entries} entries were promised, {len(infos)} are there")
             _judge(infos, required, allowed, refuse)
             return {info.filename: _read_entry(archive, info) for info in infos}
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, struct.error, NotImplementedError) as bad:
