@@ -50,9 +50,9 @@ Look look(float m, vec3 p, vec3 n) {
   if (m > 3.5) { k.albedo = vec3(0.1, 0.7, 0.75); k.glow = vec3(0.15, 0.95, 1.05) * (0.45 + 0.55 * n.z); }
   return k; }
 """
-EYE_U = [(352, 470), (358, 424), (376, 408), (408, 404), (440, 408), (458, 424), (464, 470)]
-EYE_L = [(464, 470), (458, 516), (440, 532), (408, 536), (376, 532), (358, 516), (352, 470)]
-BROW = [(356, 376), (382, 362), (410, 357), (436, 360), (458, 370)]
+EYE_U = [(352, 476), (360, 446), (378, 427), (408, 419), (438, 427), (456, 446), (464, 476)]
+EYE_L = [(464, 476), (456, 506), (438, 523), (408, 530), (378, 523), (360, 506), (352, 476)]
+BROW = [(358, 366), (383, 353), (410, 348), (435, 351), (457, 360)]
 MOUTH = [(432, 598), (466, 622), (512, 632), (558, 622), (592, 598)]
 
 
@@ -67,9 +67,22 @@ def eye(tag: str) -> str:
             f'<clipPath id="{tag}"><path d="{body}"/></clipPath>',
             path(body, "url(#light)"),
             f'<g clip-path="url(#{tag})">{lines}'
-            '<ellipse cx="410" cy="472" rx="31" ry="37" fill="#04303f"/><ellipse cx="410" cy="472" rx="31" ry="37" fill="none" stroke="#0b7f98" stroke-width="4"/>'
-            '<ellipse cx="410" cy="484" rx="18" ry="16" fill="#12c3dd" opacity="0.5" filter="url(#b5)"/></g>',
-            f'<path d="{body}" fill="none" stroke="#d8ffff" stroke-width="2.5" opacity="0.8"/>',
+            '<ellipse cx="410" cy="476" rx="29" ry="34" fill="#04303f"/><ellipse cx="410" cy="476" rx="29" ry="34" fill="none" stroke="#0b7f98" stroke-width="4"/>'
+            '<ellipse cx="410" cy="488" rx="18" ry="16" fill="#12c3dd" opacity="0.5" filter="url(#b5)"/></g>',
+            path(
+                ribbon(
+                    [(349, 476), (358, 444), (377, 423), (408, 414), (439, 423), (458, 444), (467, 476)],
+                    [3, 8, 10, 11, 10, 8, 3],
+                ),
+                "#eaffff",
+            ),
+            path(
+                ribbon(
+                    [(352, 478), (362, 510), (380, 526), (408, 533), (436, 526), (454, 510), (464, 478)],
+                    [0, 3, 3, 3, 3, 3, 0],
+                ),
+                "#9af4ff",
+            ),
         ]
     )
 
@@ -89,7 +102,7 @@ def draw() -> Drawing:
         f'<path d="{d(curve(points), closed=False)}" fill="none" stroke="#eaffff" stroke-width="{w * 0.35}" stroke-linecap="round"/>'
     )
     shine = lambda x: (
-        f'<ellipse cx="{x - 13}" cy="452" rx="10" ry="12" fill="#fff"/><circle cx="{x + 12}" cy="494" r="5" fill="#fff" opacity="0.8"/>'
+        f'<ellipse cx="{x - 13}" cy="460" rx="10" ry="12" fill="#fff"/><circle cx="{x + 12}" cy="494" r="5" fill="#fff" opacity="0.8"/>'
     )
     svg = sheet(
         defs,
@@ -114,7 +127,7 @@ def draw() -> Drawing:
         ),
     )
     jaw = both([(250, 400), (247, 480), (252, 560), (272, 626), (322, 676), (396, 702), (460, 708), (512, 709)])
-    eye_left = [(352, 470), (372, 410), (444, 410), (464, 470), (444, 530), (372, 530)]
+    eye_left = [(352, 476), (378, 428), (438, 428), (464, 476), (438, 522), (378, 522)]
     middle, inner = along(MOUTH, 7), along(MOUTH, 5, 0.03, 0.97)
     taper = np.array([0, 1, 1, 1, 1, 1, 0])[:, None]
     landmarks = {
@@ -137,6 +150,6 @@ def draw() -> Drawing:
         "lips": np.vstack(
             [middle - taper * (0, 8), (middle + taper * (0, 8))[5:0:-1], inner, inner[[3, 2, 1]] + (0, 1)]
         ),
-        "pupils": [(410, 472), (614, 472)],
+        "pupils": [(410, 476), (614, 476)],
     }
     return Drawing("toy", svg, {k: np.array(v, float) for k, v in landmarks.items()}, absent=("nose",), glsl=GLSL)

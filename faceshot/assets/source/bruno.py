@@ -44,7 +44,7 @@ Look look(float m, vec3 p, vec3 n) {
   k.albedo = c * c; return k; }
 """
 MOUTH = [(432, 646), (454, 669), (486, 674), (512, 654), (538, 674), (570, 669), (592, 646)]
-BROW = [(352, 372), (378, 352), (406, 346), (434, 352), (456, 368)]
+BROW = [(350, 346), (377, 325), (406, 318), (435, 325), (458, 342)]
 EYE = (407, 462)
 
 
@@ -159,4 +159,12 @@ def draw() -> Drawing:
         plush = fur.comb(rgba, normals, (0, 1), 13, 60000, centre=(512, 600), curl=1.1, contrast=0.13)
         return fur.comb(plush, normals, (2,), 8, 14000, centre=(512, 600), curl=1.2, contrast=0.06)
 
-    return Drawing("toy", svg, {k: np.array(v, float) for k, v in landmarks.items()}, glsl=GLSL, finish=finish, step=6)
+    return Drawing(
+        "toy",
+        svg,
+        {k: np.array(v, float) for k, v in landmarks.items()},
+        absent=("pupils",),
+        glsl=GLSL,
+        finish=finish,
+        step=6,
+    )

@@ -18,15 +18,17 @@ def paint(rgba: np.ndarray, keep: np.ndarray, seed: int = 3) -> np.ndarray:
         soft = cv2.GaussianBlur(colour, (0, 0), sigma)
         grey = cv2.GaussianBlur(cv2.cvtColor(soft, cv2.COLOR_RGB2GRAY), (0, 0), 2 * sigma)
         gx, gy = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
-        gx, gy = cv2.GaussianBlur(gx, (0, 0), 6), cv2.GaussianBlur(gy, (0, 0), 6)
+        # Structure tensor: gradients on both sides of a strand of hair agree in it instead of cancelling.
+        xx, xy, yy = (cv2.GaussianBlur(g, (0, 0), 5) for g in (gx * gx, gx * gy, gy * gy))
+        along = 0.5 * np.arctan2(2 * xy, xx - yy) + np.pi / 2
+        detail = np.sqrt(xx + yy)
         ys, xs = np.nonzero(alpha > 0.5)
         chosen = rng.choice(len(ys), count)
-        detail = np.hypot(gx, gy)
         for x, y in zip(xs[chosen], ys[chosen], strict=True):
-            if keep[y, x] > 0.15 * rng.uniform(0.5, 1.5) and width > 4 or keep[y, x] > 0.6:
+            if keep[y, x] > 0.6 or (width > 4 and keep[y, x] > 0.15 * rng.uniform(0.5, 1.5)):
                 continue
-            strength = min(detail[y, x] / 12, 1)
-            angle = np.arctan2(gx[y, x], -gy[y, x]) * strength + (1 - strength) * (0.9 + 0.0012 * x) + rng.normal(0, 0.18)
+            flat = detail[y, x] < 5  # nothing to follow: the hand's own diagonal
+            angle = (0.9 + 0.0012 * x if flat else along[y, x]) + rng.normal(0, 0.16)
             c = soft[y, x] * (1 + rng.normal(0, 0.018)) + rng.normal(0, 1.6, 3)
             dx, dy = np.cos(angle) * length * 0.5, np.sin(angle) * length * 0.5
             a, b = (int(2 * (x - dx)), int(2 * (y - dy))), (int(2 * (x + dx)), int(2 * (y + dy)))

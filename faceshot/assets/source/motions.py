@@ -142,6 +142,10 @@ def expressions(d0: Take, d6: Take, d10: Take) -> list[FaceState]:
     blink = height(d10, near(d10, "eyeBlinkLeft", 330, 345), [326, 327, 343, 344])
     eyes = np.exp(-((((base[:, 1] - base[[33, 263], 1].mean()) / (0.20 * width)) ** 2) ** 2))[:, None]
     closed = blink[0] * eyes
+    for upper, lower_lid, half in ((159, 145, x < middle), (386, 374, x >= middle)):
+        # The performers' eyes differ in size: scale the closure so that these lids just meet.
+        gap = base[lower_lid, 1] - base[upper, 1]
+        closed[half] *= 0.92 * gap / (closed[upper, 1] - closed[lower_lid, 1])
     blink_shapes = np.zeros(52)
     for index in name("eyeBlinkLeft", "eyeBlinkRight"):
         blink_shapes[index] = blink[1][index]
@@ -170,15 +174,12 @@ def expressions(d0: Take, d6: Take, d10: Take) -> list[FaceState]:
     kissing = bump(t, 16.9, 0.25, 0.35, 0.3)
     gaping = bump(t, 15.35, 0.2, 0.65, 0.35)
     left_shut, right_shut = (np.minimum(shut_both + w, 1.0) for w in (wink_left, wink_right))
+    tilt = bump(t, 7.4, 0.5, 0.5, 0.45) * 8 - bump(t, 8.5, 0.4, 0.3, 0.5) * 8
     pose = np.stack(
         [
             bump(t, 12.7, 0.45, 0.35, 0.5) * 11 - bump(t, 13.9, 0.45, 0.3, 0.5) * 10 - 2.0 * raised,
             bump(t, 9.4, 0.55, 0.5, 0.7) * 19 - bump(t, 11.0, 0.55, 0.5, 0.6) * 19,
-            bump(t, 7.4, 0.5, 0.5, 0.45) * 8
-            - bump(t, 8.5, 0.4, 0.3, 0.5) * 8
-            - 4 * wink_left
-            + 4 * wink_right
-            + 6 * kissing,
+            tilt - 4 * wink_left + 4 * wink_right + 6 * kissing,
         ],
         1,
     )
@@ -193,13 +194,13 @@ def expressions(d0: Take, d6: Take, d10: Take) -> list[FaceState]:
     points = np.tile(base, (len(t), 1, 1))
     iris = {0: slice(468, 473), 1: slice(473, 478)}
     eye_width = base[133, 0] - base[33, 0]
-    centre = base[RIGID].mean(0) + (0, 0.08 * width, 0.42 * width)
+    centre = base[RIGID].mean(0) + np.array([0, 0.08, 0.42]) * width
     heads = np.tile(np.eye(4), (len(t), 1, 1))
     for k in range(len(t)):
         side = left[:, None] * left_shut[k] + (1 - left[:, None]) * right_shut[k]
         points[k] += closed * side
         points[k] += (smile[0] * smiling[k] + kiss[0] * kissing[k] * 0.9 + gape[0] * gaping[k] * 0.8) * lower
-        points[k] += brows_up[0] * band * raised[k]
+        points[k] += brows_up[0] * band * raised[k] - closed * 0.12 * min(raised[k], 1.5)
         for s in iris.values():
             points[k, s, 0] += look[k, 0] * eye_width
         # The subject's right eye is the image's left one.
@@ -208,6 +209,7 @@ def expressions(d0: Take, d6: Take, d10: Take) -> list[FaceState]:
         b[ARKIT_INDEX["eyeBlinkLeft"]] = blink_shapes[ARKIT_INDEX["eyeBlinkLeft"]] * right_shut[k]
         side_shapes = smile[1] * smiling[k] + kiss[1] * kissing[k] * 0.9 + gape[1] * gaping[k] * 0.8
         b += side_shapes * only + up_shapes * min(raised[k], 1.0)
+        b[name("eyeWideLeft", "eyeWideRight")] = 0.3 * min(raised[k], 1.5)
         if look[k, 0] > 0:  # towards the image's right: the subject's left
             b[name("eyeLookOutLeft", "eyeLookInRight")] += 5 * look[k, 0]
         else:

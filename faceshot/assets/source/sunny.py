@@ -32,7 +32,7 @@ def eye(tag: str) -> str:
     white = d(np.vstack([curve(EYE), curve(EYE_LOW)]))
     return "".join(
         [
-            path(white, "#8a3d00", opacity=0.55, filter="url(#b8)", transform="translate(0 8)"),
+            path(white, "#a85a08", opacity=0.3, filter="url(#b4)", transform="translate(0 4)"),
             f'<clipPath id="{tag}"><path d="{white}"/></clipPath>',
             path(white, "url(#white)"),
             f'<g clip-path="url(#{tag})">',
