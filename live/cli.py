@@ -24,9 +24,9 @@ ABOUT = """One picture of any character becomes a live puppet.
 \b
   faceshot live                          webcam if there is one, else the demo; opens the control page
   faceshot live me.png --source 0        your own picture, camera 0
-  faceshot live cat --source talk.mp4    a video file instead of a camera
+  faceshot live miso --source talk.mp4   a video file instead of a camera
   faceshot live mika --sink vcam         also into Zoom, Meet, Discord
-  faceshot render cat talk.mp4 -o out.mp4
+  faceshot render miso talk.mp4 -o out.mp4
   faceshot doctor                        what is missing, and the command that cures it
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted. Add --debug anywhere for logs and tracebacks.
@@ -107,7 +107,7 @@ def live(
     \b
     Examples:
       faceshot live
-      faceshot live cat --source 0
+      faceshot live miso --source 0
       faceshot live me.png --source "HD Webcam" --sink vcam
       faceshot live mika --source talk.mp4 --sink take.webm --duration 20
       faceshot live --set server.port=9000 --set output.background=#00ff00
@@ -142,7 +142,7 @@ def render(
 
     \b
     Examples:
-      faceshot render cat talk.mp4 -o cat.mp4
+      faceshot render miso talk.mp4 -o miso.mp4
       faceshot render me.png talk.mp4 -o me.webm --set animator.max_side_px=1024
     """
     from live import commands
@@ -178,7 +178,7 @@ def devices(as_json: Annotated[bool, AS_JSON] = False) -> None:
 @app.command(short_help="Measure this machine: fps, latency, memory of the whole path.")
 def bench(
     source: Annotated[
-        str | None, typer.Option("--source", "-s", help="A video of a face; the demo clip skips the tracker.")
+        str | None, typer.Option("--source", "-s", help="A video of a face. Default: the demo, which needs no tracker.")
     ] = None,
     character: Annotated[
         str | None, typer.Option("--character", help="Bundled name, picture or .faceshot file.")

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from live.config import Config, load_config
+from live.config import Config, load_config, with_changes
 from live.terminal import GREEN, RED, YELLOW, colour, print_rows
 
 __all__ = [
@@ -54,6 +55,9 @@ def bench(config: Config, seconds: float, minutes: float, json_file: Path | None
 
     if json_file is not None:
         check_folder(json_file)
+    if config.source.spec == "auto":
+        config = with_changes(config, {"source.spec": "demo"})
+        print("No --source was given: the demo is measured, which needs no tracker.", file=sys.stderr)
     with _progress() as bar:
         tasks: dict[str, Any] = {}
 
@@ -205,8 +209,8 @@ def print_json(value: object) -> None:
 
 def doctor(config: Config, as_json: bool) -> int:
     """Print the diagnosis line by line as it is made."""
-    import sys
     from dataclasses import asdict
+    from functools import partial
 
     from faceshot import weights
     from live.bench import selftest
@@ -214,10 +218,9 @@ def doctor(config: Config, as_json: bool) -> int:
     from live.machine import this_machine
 
     marks = {"ok": ("ok  ", GREEN), "warn": ("warn", YELLOW), "fail": ("FAIL", RED)}
+    cache = weights.search_folders(config.models.folder)[0]
     checks = []
-    for check in diagnose(
-        config, this_machine(config.models.folder), weights.search_folders(config.models.folder)[0], selftest
-    ):
+    for check in diagnose(config, this_machine(config.models.folder), cache, partial(selftest, config)):
         checks.append(check)
         if not as_json:
             word, code = marks[check.status]

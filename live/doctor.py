@@ -179,7 +179,7 @@ def check_virtual_camera(machine: Machine, cameras: Sequence[CameraFact]) -> Che
 def check_loop(config: Config, cameras: Sequence[CameraFact]) -> Check:
     """The chosen camera must not be a virtual camera: it could be our own output."""
     spec = config.source.spec
-    for camera in cameras:
+    for camera in () if spec in ("auto", "demo") else cameras:
         chosen = spec in (str(camera.index), camera.path) or (spec and spec.lower() in camera.name.lower())
         if chosen and camera.loopback:
             detail = f"--source {spec} is the virtual camera {camera.name}: our own picture would drive us"

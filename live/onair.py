@@ -100,6 +100,10 @@ async def _report(show: Show, ready: asyncio.Future[str | None], line: StatusLin
         await clock.sleep_until_ns(clock.now_ns() + POLL_NS)
     if url is not None:
         _announce(url, show.config, line)
+        if show.config.server.open_browser and has_desktop():
+            import webbrowser
+
+            await asyncio.to_thread(webbrowser.open, f"{url}/")
     told = ""
     while True:
         state = show.state()
@@ -118,10 +122,6 @@ def _announce(url: str, config: Config, line: StatusLine) -> None:
     line.say(f"  control page  {url}/")
     line.say(f"  OBS           {url}/view  (Browser source, {size}×{size}, 60 fps: transparent)")
     line.say("  Ctrl-C ends the show.")
-    if config.server.open_browser and has_desktop():
-        import webbrowser
-
-        webbrowser.open(f"{url}/")
 
 
 def source_hints(asked: str, used: str) -> list[str]:

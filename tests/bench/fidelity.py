@@ -1,7 +1,7 @@
 """How much of the performer's motion arrives on the character, measured by a face tracker on the result.
 
-    python tests/bench/fidelity.py --media ../shared/media                    # s9, s0, s7, s10 x d6, d10
-    python tests/bench/fidelity.py --media ../shared/media --pairs s9:d6 s7:d18 --max-frames 300 --json out.json
+    python -m tests.bench.fidelity --media ../shared/media                    # s9, s0, s7, s10 x d6, d10
+    python -m tests.bench.fidelity --media ../shared/media --pairs s9:d6 s7:d18 --max-frames 300 --json out.json
 
 For each pair (character, driver): every driver frame is tracked and rendered offline, in the driver's own time, with
 the same parts as `faceshot render`; MediaPipe's FaceLandmarker then looks at the rendered pictures as it looked at the

@@ -1,7 +1,7 @@
 """How long a user waits: `faceshot --help`, and from pressing return to the first picture in a viewer.
 
-    python tests/bench/startup.py                        # the demo
-    python tests/bench/startup.py --source talk.mp4 --json startup.json
+    python -m tests.bench.startup                        # the demo
+    python -m tests.bench.startup --source talk.mp4 --json startup.json
 
 Runs the real command and connects to its real WebSocket, as the browser page does. Cold means first of the runs: files
 may or may not be in the system's cache, so it is stated beside the median. Targets: help 0.5 s, first frame 4 s.

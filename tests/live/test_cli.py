@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -33,6 +34,18 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     assert f"Usage: faceshot {command}" in capsys.readouterr().out
+
+
+def test_examples_in_the_help_name_bundled_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    from faceshot.character import bundled_names
+
+    said = ""
+    for args in ([], ["live"], ["render"], ["bench"]):
+        main([*args, "--help"])
+        said += capsys.readouterr().out
+    named = re.findall(r"^ +faceshot (?:live|render) ([a-z]+)(?= |$)", said, re.M)
+    assert len(named) >= 5
+    assert set(named) <= set(bundled_names())
 
 
 def test_no_arguments_at_all_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,110 @@
+"""All measurements that the README states, in one command; the README is rewritten between its two markers.
+
+    python -m tests.bench.readme_numbers --media ../shared/media --write
+
+Runs `faceshot bench` (d10.mp4, with --minutes of endurance), `startup` and `fidelity` beside this file one after the
+other and keeps their JSON in --out; what is there already is not measured again unless --fresh. Run it on a quiet
+machine: the load before the start is part of the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+BEGIN, END = "<!-- numbers -->", "<!-- /numbers -->"
+
+
+def measured(name: str, command: list[str], out: Path, fresh: bool) -> dict[str, Any]:
+    """Run `command`, which writes `out`/`name`, unless it is there; the parsed JSON."""
+    path = out / name
+    if fresh or not path.exists():
+        subprocess.run([sys.executable, *command, "--json", str(path)], check=True, cwd=ROOT)
+    result: dict[str, Any] = json.loads(path.read_text())
+    return result
+
+
+def table(bench: dict[str, Any], startup: dict[str, Any], fidelity: dict[str, Any]) -> str:
+    """The section of the README, Markdown."""
+    fast, live = bench["runs"]["fast"], bench["runs"]["realtime"]
+    latency, stages = live["latency_ms"], live["stages"]
+    long = bench["runs"].get("endurance")
+    rss = max(run["rss_max_mb"] for run in bench["runs"].values())
+    first = statistics.median(run["first_picture_s"] for run in startup["first_frame"])
+    found = min(pair["found"] for pair in fidelity["pairs"])
+    side = bench["config"]["animator"]["max_side_px"]
+    rows = [
+        (f"camera frame → tracked → {side}² RGBA, as fast as possible", f"{fast['fps_out']:.0f} fps", "60 fps"),
+        ("frame available → rendered, 30 fps real time, p50 / p95 / p99",
+         f"{latency['p50']:.1f} / {latency['p95']:.1f} / {latency['p99']:.1f} ms", "p95 25 ms"),
+        ("of it tracking / retargeting / drawing, p50",
+         " / ".join(f"{stages[name]['p50']:.1f}" for name in ("track", "retarget", "render")) + " ms", ""),
+        ("memory", f"{rss:.0f} MB", "700 MB"),
+        ("`faceshot --help`", f"{statistics.median(startup['help_s']):.2f} s", "0.5 s"),
+        ("return pressed → first picture at a viewer", f"{first:.1f} s", "4 s"),
+        ("follows the driver: mean Pearson r of 8 pairs", f"{fidelity['mean_r']:.2f}", "0.7"),
+        ("a face is found in the result, least of 8 pairs", f"{found:.1%}", "97 %"),
+    ]  # fmt: skip
+    if long is not None:
+        grown = (f"memory growth over {long['seconds'] / 60:.0f} minutes", f"{long['rss_growth_mb']:+.0f} MB", "none")
+        rows.insert(4, grown)
+    hardware, versions = bench["hardware"], bench["versions"]
+    lines = [
+        f"{hardware['cpu']}, {hardware['cores']} cores, no GPU, {hardware['os']}, Python {versions['python']}, mediapipe "
+        f"{versions['mediapipe']}; load {hardware['load_before']} before, commit {(bench['commit'] or 'unknown')[:10]}. "
+        "`faceshot bench --source talk.mp4` measures your machine.",
+        "",
+        "| what | measured | wanted |",
+        "|---|---|---|",
+        *(f"| {name} | {value} | {target} |" for name, value, target in rows),
+        "",
+        f"Percentiles over the last 600 frames after {live['warmup_s']:.0f} s of warm-up. The eight pairs are four "
+        "human-like pictures and two drivers; r is that of jaw, blink, smile, brows, pucker, yaw, pitch and roll, seen "
+        "by one tracker on driver and result ([`fidelity.py`](tests/bench/fidelity.py)):",
+        "",
+        "| pair | mean r | lowest signal |",
+        "|---|---|---|",
+    ]
+    for pair in fidelity["pairs"]:
+        worst = min(pair["signals"], key=lambda name: float(pair["signals"][name]["r"]))
+        lowest = f"{worst} {pair['signals'][worst]['r']:.2f}"
+        lines.append(f"| {pair['character']} × {pair['driver']} | {pair['mean_r']:.2f} | {lowest} |")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Measure everything that the README states.")
+    parser.add_argument("--media", type=Path, default=Path("../shared/media"))
+    parser.add_argument("--out", type=Path, default=Path("out/numbers"), help="folder of the JSON files")
+    parser.add_argument("--minutes", type=float, default=10.0, help="length of the endurance run; 0: none")
+    parser.add_argument("--fresh", action="store_true", help="measure again what is there already")
+    parser.add_argument("--write", action="store_true", help="write the table into the README, else print it")
+    args = parser.parse_args(argv)
+    out, media = args.out.absolute(), args.media.absolute()
+    out.mkdir(parents=True, exist_ok=True)
+
+    driver = str(media / "driving" / "d10.mp4")
+    endurance = ["--minutes", str(args.minutes)]
+    bench = measured("bench.json", ["-m", "live", "bench", "--source", driver, *endurance], out, args.fresh)
+    startup = measured("startup.json", ["-m", "tests.bench.startup"], out, args.fresh)
+    fidelity = measured("fidelity.json", ["-m", "tests.bench.fidelity", "--media", str(media)], out, args.fresh)
+    text = table(bench, startup, fidelity)
+    if not args.write:
+        print(text)
+        return 0
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    readme.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
