@@ -34,7 +34,7 @@ _LIVE_OPTIONS = {
     ".webm": {"deadline": "realtime", "cpu-used": "8", "crf": "28", "b:v": "0", "row-mt": "1", "auto-alt-ref": "0"},
 }
 _BEST_OPTIONS = {
-    ".mp4": {"preset": "medium", "crf": "16"},
+    ".mp4": {"preset": "fast", "crf": "16"},
     ".webm": {"deadline": "good", "cpu-used": "4", "crf": "20", "b:v": "0", "row-mt": "1", "auto-alt-ref": "0"},
 }
 # Fragments can be played up to the last whole one after a crash; on a proper end the file becomes a plain MP4.
