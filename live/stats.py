@@ -67,6 +67,9 @@ class Stats:
     """
 
     def __init__(self, clock: Clock) -> None:
+        import psutil  # 30 ms that `faceshot --help` need not pay
+
+        self._process = psutil.Process()
         self.frames_in = 0
         self.frames_out = 0
         self._in = _Rate(clock)
@@ -122,7 +125,7 @@ class Stats:
             "latency_ms": self._latency.percentiles(50, 95, 99),
             "stages": {stage: recent.percentiles(50, 95) for stage, recent in self._stages.items()},
             "dropped": self.dropped,
-            "rss_mb": _rss_mb(),
+            "rss_mb": round(self._process.memory_info().rss / 1e6, 1),
         }
 
 
@@ -133,9 +136,3 @@ def status_line(stats: Mapping[str, Any], parts: Iterable[str] = ()) -> str:
     lost = sum(stats["dropped"].values())
     head = f"{stats['fps_in']:.1f} fps in, {stats['fps_out']:.1f} out"
     return " | ".join([head, times, *([f"{lost} dropped"] if lost else []), *(part for part in parts if part)])
-
-
-def _rss_mb() -> float:
-    import psutil  # 30 ms of import that `faceshot --help` need not pay
-
-    return round(float(psutil.Process().memory_info().rss) / 1e6, 1)
