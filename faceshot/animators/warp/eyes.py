@@ -158,7 +158,7 @@ class Eye:
         rim = (np.abs(s) < 0.5 * self.width) & (t > u - 0.15 * self.height) & (t < low + 0.1 * self.height)
         colours = patch[rim] if rim.any() else patch.reshape(-1, 3)
         luminance = colours @ np.array([0.3, 0.59, 0.11])
-        self._line_rgb = np.median(colours[luminance <= np.percentile(luminance, 20)], axis=0).astype(np.uint8)
+        self._line_rgb = np.median(colours[luminance <= np.percentile(luminance, 6)], axis=0).astype(np.uint8)
 
     def _columns_of(self) -> Float32:
         return (np.linspace(-_REACH, _REACH, _COLUMNS) * self.width).astype(np.float32)

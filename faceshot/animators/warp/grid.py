@@ -66,7 +66,7 @@ def sample(image: Float32, at: Float32, outside: int = cv2.BORDER_REPLICATE) -> 
     return cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=outside)  # type: ignore[no-any-return]
 
 
-def invert(grid: Grid, forward: Float32, over: Grid | None = None, steps: int = 4, reach: float = 3.0) -> Float32:
+def invert(grid: Grid, forward: Float32, over: Grid | None = None, steps: int = 3, reach: float = 3.0) -> Float32:
     """Displacement v with (y + v) + u(y + v) = y on the nodes y of a grid, by Newton steps (a fixed-point iteration
     diverges where the field stretches more than twofold, which a jaw opening does).
 
@@ -82,18 +82,19 @@ def invert(grid: Grid, forward: Float32, over: Grid | None = None, steps: int = 
     target[..., 1] = (np.arange(wanted.rows, dtype=np.float32) + np.float32((wanted.y0 - grid.y0) // grid.pitch))[
         :, None
     ]
-    slopes = _inverse_slopes(u)
+    slopes = _slopes(u)
     x = target - (u if over is None else sample(u, target))
     step = np.empty_like(x)
-    for k in range(steps):
+    for _ in range(steps):
         residual = sample(u, x)
         residual += x
         residual -= target
-        if k < 3:  # later steps are so short that the slope is still right
-            slope = sample(slopes, x)
+        slope = sample(slopes, x)
+        a, b, c, d = (slope[..., k] for k in range(4))
         rx, ry = residual[..., 0], residual[..., 1]
-        step[..., 0] = slope[..., 0] * rx + slope[..., 1] * ry
-        step[..., 1] = slope[..., 2] * rx + slope[..., 3] * ry
+        scale = np.float32(1.0) / np.maximum(a * d - b * c, np.float32(0.25))
+        step[..., 0] = (d * rx - b * ry) * scale
+        step[..., 1] = (a * ry - c * rx) * scale
         np.clip(step, -reach, reach, out=step)
         x -= step
     x -= target
@@ -101,12 +102,10 @@ def invert(grid: Grid, forward: Float32, over: Grid | None = None, steps: int = 
     return x
 
 
-def _inverse_slopes(u: Float32) -> Float32:
-    """(rows, columns, 4) inverse of the Jacobian of x + u(x), row by row, from central differences in cells."""
+def _slopes(u: Float32) -> Float32:
+    """(rows, columns, 4) Jacobian of x + u(x), row by row, from central differences in cells."""
     padded = cv2.copyMakeBorder(u, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     along_x = (padded[1:-1, 2:] - padded[1:-1, :-2]) * np.float32(0.5)
     along_y = (padded[2:, 1:-1] - padded[:-2, 1:-1]) * np.float32(0.5)
-    a, c = along_x[..., 0] + np.float32(1.0), along_x[..., 1]
-    b, d = along_y[..., 0], along_y[..., 1] + np.float32(1.0)
-    scale = np.float32(1.0) / np.maximum(a * d - b * c, np.float32(0.25))
-    return cv2.merge([d * scale, -b * scale, -c * scale, a * scale])  # type: ignore[no-any-return]
+    one = np.float32(1.0)
+    return cv2.merge([along_x[..., 0] + one, along_y[..., 0], along_x[..., 1], along_y[..., 1] + one])  # type: ignore

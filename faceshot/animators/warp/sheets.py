@@ -23,7 +23,7 @@ from faceshot.types import Float32
 
 __all__ = ["Operator", "build_operator", "face_grid"]
 
-_FOLLOW, _REST_EYES, _REST_OUTSIDE, _SLOPE = 200.0, 20.0, 10.0, 2e-3
+_FOLLOW, _REST_EYES, _REST_OUTSIDE, _SLOPE = 1000.0, 20.0, 10.0, 2e-3
 _UPPER_LIP = (49, 50, 51, 52, 53, 61, 62, 63)
 _LOWER_LIP = (55, 56, 57, 58, 59, 65, 66, 67)
 
