@@ -87,7 +87,7 @@ async def _run(config: Config, seconds: float, progress: Callable[[float], None]
         try:
             first_ns = await _first_frame(show, clock, running)
             await _wait(clock, first_ns + round(warmup_s * 1e9), running)
-            before, began_ns = show.stats.snapshot(), clock.now_ns()
+            before, began_ns, cpu_s = show.stats.snapshot(), clock.now_ns(), _cpu_s()
             rss = [before["rss_mb"]]
             end_ns = began_ns + round(seconds * 1e9)
             while clock.now_ns() < end_ns:
@@ -95,6 +95,7 @@ async def _run(config: Config, seconds: float, progress: Callable[[float], None]
                 rss.append(show.stats.snapshot()["rss_mb"])
                 progress((clock.now_ns() - began_ns) / (end_ns - began_ns))
             after, counted_s = show.stats.snapshot(), (clock.now_ns() - began_ns) / 1e9
+            cpu_s = _cpu_s() - cpu_s
         finally:
             show.stop()
     frames = after["frames_out"] - before["frames_out"]
@@ -105,6 +106,8 @@ async def _run(config: Config, seconds: float, progress: Callable[[float], None]
         "fps_out": round(frames / counted_s, 2),
         "dropped": {why: n - before["dropped"].get(why, 0) for why, n in after["dropped"].items()},
         "seconds": round(counted_s, 2),
+        "cpu_cores": round(cpu_s / counted_s, 2),
+        "cpu_ms_per_frame": round(cpu_s * 1e3 / max(1, frames), 2),
         "warmup_s": warmup_s,
         "first_frame_s": round((first_ns - asked_ns) / 1e9, 2),
         "rss_max_mb": max(rss),
@@ -141,6 +144,14 @@ def _quiet(config: Config) -> Config:
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
+
+
+def _cpu_s() -> float:
+    """Processor time of this process so far, all threads; unlike wall time it hardly depends on other programs."""
+    import psutil
+
+    used = psutil.Process().cpu_times()
+    return float(used.user + used.system)
 
 
 def environment() -> dict[str, Any]:
@@ -207,6 +218,7 @@ def report(result: Mapping[str, Any]) -> str:
         ("p99", f"{latency['p99']:.1f} ms"),
         ("stages p50/p95 ms", stages),
         ("real time, frames", f"{live['fps_out']:.1f} fps, {dropped} of {live['frames_in']} dropped"),
+        ("processor, real time", f"{live['cpu_cores']:.2f} cores, {live['cpu_ms_per_frame']:.1f} ms a frame"),
         ("memory", f"{max(fast['rss_max_mb'], live['rss_max_mb']):.0f} MB"),
         ("first frame rendered", f"{live['first_frame_s']:.1f} s after the start"),
     ]

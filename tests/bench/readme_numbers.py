@@ -57,9 +57,9 @@ def table(bench: dict[str, Any], startup: dict[str, Any], fidelity: dict[str, An
         rows.insert(4, grown)
     hardware, versions = bench["hardware"], bench["versions"]
     lines = [
-        f"{hardware['cpu']}, {hardware['cores']} cores, no GPU, {hardware['os']}, Python {versions['python']}, mediapipe "
-        f"{versions['mediapipe']}; load {hardware['load_before']} before, commit {(bench['commit'] or 'unknown')[:10]}. "
-        "`faceshot bench --source talk.mp4` measures your machine.",
+        f"{hardware['cpu']}, {hardware['cores']} cores, no GPU, {hardware['os']}, Python {versions['python']}, "
+        f"mediapipe {versions['mediapipe']}; load {hardware['load_before']} before, commit "
+        f"{(bench['commit'] or 'unknown')[:10]}. `faceshot bench --source talk.mp4` measures your machine.",
         "",
         "| what | measured | wanted |",
         "|---|---|---|",
