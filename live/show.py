@@ -126,6 +126,12 @@ class Show:
             await _finish(track, self._finder.close)
             await self._load_worker.close()
 
+    def character(self, spec: str) -> Character | None:
+        """The character on air or one made of a dropped picture, when `spec` names it; None for all others."""
+        if self._puppet is not None and spec == self.config.character.spec:
+            return self._puppet.character
+        return self._uploads.get(spec)
+
     def stop(self) -> None:
         """End the show: what is on its way is still shown and written, then `run` returns."""
         self._stop.set()
