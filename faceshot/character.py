@@ -23,7 +23,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from PIL import Image
@@ -36,7 +36,9 @@ from faceshot.tracker import detect_face
 from faceshot.types import Character, CharacterKind, Float32, UInt8
 
 __all__ = [
+    "Summary",
     "bundled_names",
+    "bundled_summaries",
     "character_from_picture",
     "open_character",
     "read_character",
@@ -59,6 +61,29 @@ def bundled_names() -> tuple[str, ...]:
     """Names of the characters that come with the program, the default one first."""
     names = sorted(path.stem for path in _ASSETS.glob("*.faceshot"))
     return tuple(sorted(names, key=lambda name: name != _FIRST))
+
+
+class Summary(NamedTuple):
+    """What a list of characters shows.
+
+    Attributes:
+        spec: what `open_character` takes.
+        name: for people.
+        kind: see `faceshot.types.CharacterKind`.
+    """
+
+    spec: str
+    name: str
+    kind: str
+
+
+def bundled_summaries() -> tuple[Summary, ...]:
+    """The bundled characters without their pictures, whose decoding takes most of the time of opening one."""
+    summaries = []
+    for spec in bundled_names():
+        about = json.loads(_entries(_ASSETS / f"{spec}.faceshot", spec)["character.json"])
+        summaries.append(Summary(spec, about["name"], about["kind"]))
+    return tuple(summaries)
 
 
 def open_character(spec: str, folder: Path | None = None) -> Character:
@@ -203,16 +228,9 @@ def write_character(character: Character, path: str | Path) -> None:
 
 def read_character(source: str | Path | bytes) -> Character:
     """Read a `.faceshot` file. Raises `CharacterFileError` for every damaged, hostile or unknown one."""
-    path = None if isinstance(source, bytes) else Path(source)
-    name = "The character file" if path is None else path.name
-    entries = read_archive(
-        source if isinstance(source, bytes) else Path(source),
-        name,
-        required=_REQUIRED,
-        optional=_OPTIONAL,
-        error=CharacterFileError,
-        remake=_REMAKE,
-    )
+    source = source if isinstance(source, bytes) else Path(source)
+    name = source.name if isinstance(source, Path) else "The character file"
+    entries = _entries(source, name)
     arrays = {}
     if "arrays.safetensors" in entries:
         arrays = unpack_arrays(entries["arrays.safetensors"], name, CharacterFileError, _REMAKE)
@@ -226,6 +244,10 @@ def read_character(source: str | Path | bytes) -> Character:
     raise CharacterFileError(
         f"{name} has schema version {version!r}, this program reads {SCHEMA_VERSION}.", "Update the program."
     )
+
+
+def _entries(source: Path | bytes, name: str) -> dict[str, bytes]:
+    return read_archive(source, name, required=_REQUIRED, optional=_OPTIONAL, error=CharacterFileError, remake=_REMAKE)
 
 
 # What decoding damaged JSON, numbers, arrays and PNG data raises.

@@ -17,9 +17,11 @@ __all__ = ["import_mediapipe", "quiet"]
 # time (1.3 of 1.8 s), 60 MB, and on a new machine matplotlib first builds a font cache for several seconds.
 _UNUSED = ("matplotlib", "matplotlib.pyplot", "sounddevice")
 
-# Lines of MediaPipe's C++ loggers: "W0000 00:00:17952.. file.cc:114] ...", "INFO: Created TensorFlow Lite ...".
+# Lines of the C++ loggers of MediaPipe 0.10 and 1.x, as in "W0000 00:00:1795226015.597205 13520 graph.cc:114] ...".
 _CHATTER = re.compile(
-    rb"[IWEF]\d{4} \d\d:\d\d:[\d.]+ +\d+ .*|INFO: Created TensorFlow Lite .*|WARNING: All log messages before absl::.*"
+    rb"[IWEF]\d{4} \d\d:\d\d:[\d.]+ +\d+ .*|"
+    rb"INFO: Created TensorFlow Lite .*|"
+    rb"WARNING: (All log messages|Logging) before .*"
 )
 
 

@@ -180,16 +180,9 @@ def _stack(states: Sequence[FaceState], pick: Any) -> Float32:
 
 def read_clip(source: str | Path | bytes) -> MotionClip:
     """Read a `.motion` file. Raises `MotionClipError` for every damaged, hostile or unknown one."""
-    path = None if isinstance(source, bytes) else Path(source)
-    name = "The motion clip" if path is None else path.name
-    entries = read_archive(
-        source if isinstance(source, bytes) else Path(source),
-        name,
-        required=_REQUIRED,
-        optional={},
-        error=MotionClipError,
-        remake=_REMAKE,
-    )
+    source = source if isinstance(source, bytes) else Path(source)
+    name = source.name if isinstance(source, Path) else "The motion clip"
+    entries = read_archive(source, name, required=_REQUIRED, optional={}, error=MotionClipError, remake=_REMAKE)
     arrays = unpack_arrays(entries["arrays.safetensors"], name, MotionClipError, _REMAKE)
     try:
         about = json.loads(entries["motion.json"])

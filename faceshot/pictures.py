@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from faceshot.errors import PictureError
 from faceshot.types import UInt8
@@ -50,8 +50,7 @@ def read_picture(source: Path | bytes, name: str = "") -> UInt8:
         with warnings.catch_warnings():
             # Our own, lower limit follows; Pillow's warning would only add noise before it.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            Image.init()  # readers register late, and `formats` may only name registered ones
-            image = Image.open(io.BytesIO(data), formats=[f for f in _FORMATS if f in Image.OPEN])
+            image = _open(data)
     except Image.DecompressionBombError as bomb:
         raise PictureError(f"{name} is too large: more than {MAX_MEGAPIXELS} megapixels.", "Scale it down.") from bomb
     except Exception as bad:  # on hostile input Pillow's plug-ins raise nearly anything
@@ -67,6 +66,16 @@ def read_picture(source: Path | bytes, name: str = "") -> UInt8:
     if not rgba[..., 3].any():
         raise PictureError(f"{name} is wholly transparent.", "Use a picture with something on it.")
     return rgba
+
+
+def _open(data: bytes) -> Image.Image:
+    """Pillow registers its readers late and `formats` may only name registered ones: the common few, then all."""
+    Image.preinit()
+    try:
+        return Image.open(io.BytesIO(data), formats=[name for name in _FORMATS if name in Image.OPEN])
+    except UnidentifiedImageError:
+        Image.init()
+        return Image.open(io.BytesIO(data), formats=[name for name in _FORMATS if name in Image.OPEN])
 
 
 def _read_bytes(source: Path | bytes, name: str) -> bytes:

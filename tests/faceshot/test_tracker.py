@@ -180,7 +180,7 @@ def test_the_crop_is_upright_and_centred(turn: int, shared_models: Path, talking
 
 
 @pytest.mark.parametrize("name", ["s0", "s6", "s7", "s9", "s10"])
-@pytest.mark.parametrize("models", ["with", "without"])
+@pytest.mark.parametrize("models", ["with", pytest.param("without", marks=has_face_mesh)])
 def test_stills(name: str, models: str, shared_media: Path, shared_models: Path, no_models: Path) -> None:
     rgb = read_picture(shared_media / "characters" / f"{name}.jpg")[..., :3]
     state = detect_face(rgb, shared_models if models == "with" else no_models)
@@ -220,10 +220,10 @@ def test_a_small_face_in_a_corner_of_a_large_picture(corner: tuple[int, int], sh
     assert error.mean() < 0.05 * np.linalg.norm(xy[16] - xy[0]) / 2
 
 
-def test_noise_and_odd_shapes_have_no_face() -> None:
+def test_noise_and_odd_shapes_have_no_face(shared_models: Path) -> None:
     rng = np.random.default_rng(0)
     for shape in ((64, 64, 3), (64, 900, 3), (700, 65, 3)):
-        assert not detect_face(rng.integers(0, 256, shape, np.uint8)).found
+        assert not detect_face(rng.integers(0, 256, shape, np.uint8), shared_models).found
 
 
 @has_face_mesh
