@@ -1,6 +1,8 @@
-"""Draw the bundled characters and write them as package data (for developers: `python -m faceshot.assets.build`).
+"""Draw the bundled characters and write them as package data (for developers).
 
-Every character is a module of `source/` with `draw() -> ink.Drawing`. Chromium (through playwright) paints the SVG, and
+Run `python -m faceshot.assets.source.build`, or with the names of some.
+
+Every character is a module beside this one with `draw() -> ink.Drawing`. Chromium (through playwright) paints the SVG, and
 for solid characters first the ray-marched shape under it, so this is the only tool needed beside the package itself.
 """
 
@@ -19,7 +21,7 @@ from faceshot.assets.source import ink, solid
 from faceshot.character import write_character
 from faceshot.types import Character
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent.parent
 NAMES = ("mika", "miso", "bruno", "sunny", "bolt", "ember", "ada", "luna")
 PARTS = ("jaw", "brow_left", "brow_right", "nose", "eye_left", "eye_right", "lips", "pupils")
 

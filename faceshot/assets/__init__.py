@@ -1,1 +1,0 @@
-"""Package data: characters, motion clips."""

@@ -1,1 +1,0 @@
-"""The drawings behind the bundled characters (not in the wheel)."""
