@@ -48,7 +48,7 @@ CONFIG = typer.Option("--config", "-c", metavar="FILE", help="TOML file with set
 SETTINGS = typer.Option(
     "--set", metavar="KEY=VALUE", help="One setting, e.g. motion.smoothing=0.7. Repeat for more. Options win over it."
 )
-ANIMATOR = typer.Option("--animator", help="What draws the character: warp.")
+ANIMATOR = typer.Option("--animator", metavar="KIND", help="What draws the character: warp.")
 AS_JSON = typer.Option("--json", help="Print JSON instead of text.")
 
 
@@ -86,7 +86,9 @@ def live(
     sink: Annotated[
         list[str] | None,
         typer.Option(
-            "--sink", help="vcam, null, out.mp4 or out.webm. Repeat for more; the browser viewer is always on."
+            "--sink",
+            metavar="SPEC",
+            help="vcam, null, out.mp4 or out.webm. Repeat for more; the browser viewer is always on.",
         ),
     ] = None,
     animator: Annotated[str | None, ANIMATOR] = None,
@@ -178,16 +180,21 @@ def devices(as_json: Annotated[bool, AS_JSON] = False) -> None:
 @app.command(short_help="Measure this machine: fps, latency, memory of the whole path.")
 def bench(
     source: Annotated[
-        str | None, typer.Option("--source", "-s", help="A video of a face. Default: the demo, which needs no tracker.")
+        str | None,
+        typer.Option(
+            "--source", "-s", metavar="SPEC", help="A video of a face. Default: the demo, which needs no tracker."
+        ),
     ] = None,
     character: Annotated[
-        str | None, typer.Option("--character", help="Bundled name, picture or .faceshot file.")
+        str | None, typer.Option("--character", metavar="CHARACTER", help="Bundled name, picture or .faceshot file.")
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the measurements there.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="Length of each of the two runs.")] = 25.0,
-    minutes: Annotated[float, typer.Option(min=0, help="Then run that long and watch memory grow.")] = 0.0,
+    seconds: Annotated[float, typer.Option(metavar="S", min=1, help="Length of each of the two runs.")] = 25.0,
+    minutes: Annotated[
+        float, typer.Option(metavar="MIN", min=0, help="Then run that long and watch memory grow.")
+    ] = 0.0,
     animator: Annotated[str | None, ANIMATOR] = None,
     config: Annotated[Path | None, CONFIG] = None,
     settings: Annotated[list[str] | None, SETTINGS] = None,

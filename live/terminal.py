@@ -64,7 +64,7 @@ def status_text(state: Mapping[str, Any]) -> str:
     broken = [f"{sink['name']} stopped: {sink['error'].splitlines()[0]}" for sink in state["sinks"] if sink["error"]]
     return status_line(
         state["stats"],
-        [where, trouble.get(source["state"], ""), face, f"{viewers} viewer{'' if viewers == 1 else 's'}", *broken],
+        [trouble.get(source["state"], ""), *broken, face, f"{viewers} viewer{'' if viewers == 1 else 's'}", where],
     )
 
 
