@@ -28,6 +28,7 @@ _STABLE_S: Final = 1.0
 _PATIENCE_S: Final = 2.5
 """Without a stable second until then, the calmest moments so far must do."""
 _BLEND_S: Final = 0.5
+_LOOK_EVERY_S: Final = 0.09
 _CALM_SHAPE: Final = 0.010
 """Root mean square distance of the points from the window's median face, in face widths, that still counts as calm:
 calm seconds of real clips have 0.004 to 0.009, talking 0.012 to 0.05."""
@@ -145,6 +146,7 @@ class NeutralKeeper:
         self._habits: _Habits | None = None
         self._count = 0
         self._seeking_s = 0.0
+        self._unseen_s = 0.0
 
     @property
     def explicit(self) -> bool:
@@ -170,7 +172,11 @@ class NeutralKeeper:
         if self._target is not None and self._target.kind != seen.kind:
             self.reset()
         if not (self.settled and self._explicit):
-            self._learn(_frame(seen), dt_s)
+            # Once a neutral is settled a look now and then is enough to find a better one.
+            self._unseen_s += dt_s
+            if not self.settled or self._unseen_s >= _LOOK_EVERY_S:
+                self._learn(_frame(seen), self._unseen_s)
+                self._unseen_s = 0.0
         return self._advance(dt_s)
 
     def _learn(self, frame: _Frame, dt_s: float) -> None:

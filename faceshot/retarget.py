@@ -18,6 +18,8 @@ the right angle and swaps bounds for half of the parts):
     - The ratio r/d of rest positions is the gain, as published, and 1 above 1.5 (additive), but limited to
       0.8 to 1.25 times the part's own width ratio: lips of different thickness then still move together. Motion
       towards the part's axis uses the exact ratio, so that what closes on the driver closes on the character.
+    - Facing points of the lips move as the line between them and their distance from it, and the ratio rule governs the
+      distance: a curved mouth that smiles stays shut, and a shut one is shut.
     - No outlier smoothing and no jumps: displacement is a continuous, piecewise linear function of the driver's.
     - Rest positions count as "on the axis" within 0.45 % of the face width rather than 1 px.
     - Pupils keep their place inside the eye (Follow-Your-Emoji's iris rule).
@@ -73,6 +75,12 @@ _LID_SUMS: Final = np.zeros((N_POINTS, 4))
 for _eye, (_upper, _lower) in enumerate((((37, 38), (41, 40)), ((43, 44), (47, 46)))):
     _LID_SUMS[_upper, _eye], _LID_SUMS[_lower, _eye] = -0.5, 0.5
     _LID_SUMS[[*_upper, *_lower], 2 + _eye] = 0.25
+# Upper and lower lip points that face each other; every other point is its own partner.
+_PARTNER: Final = np.arange(N_POINTS)
+for _upper_lip, _lower_lip in ((49, 59), (50, 58), (51, 57), (52, 56), (53, 55), (61, 67), (62, 66), (63, 65)):
+    _PARTNER[_upper_lip], _PARTNER[_lower_lip] = _lower_lip, _upper_lip
+_HALF: Final = 0.5 * (_PARTNER != np.arange(N_POINTS))[:, None]
+_MOUTH: Final = np.isin(_OWNER, (_OUTER, _INNER))
 _TINY: Final = 1e-6
 
 # What bounds a part's shift (specs §2.3 of the published rule): the neighbour up, down, left and right.
@@ -92,8 +100,8 @@ _ON_AXIS: Final = 0.0045
 """Closer to the part's axis than this, in face widths, a rest position has no ratio (1 px of 220)."""
 _ADDITIVE_ABOVE: Final = 1.5
 _GAIN_AROUND_PART: Final = (0.8, 1.25)
-_MOUTH_GAIN_MIN: Final = 0.5
-"""A tiny mouth must still be seen to open."""
+_MOUTH_GAIN_MIN: Final = 0.75
+"""Least gain of lips up and down: a tiny mouth opens further, for its width, than the performer's."""
 _CLOSING_MAX: Final = 3.0
 
 
@@ -139,13 +147,15 @@ class Retargeter:
 
         d = as_complex(neutral)
         d_origins, d_axes, d_chords = (part[0] for part in _frames(d[None]))
-        self._d_axes = d_axes
+        # Added to a driver's chord: a part that collapses keeps the neutral's direction.
+        self._d_hint = 1e-9 * d_axes
         self._d_face_origin, self._d_face_axis = d_origins[0], d_axes[0]
         self._d_origins_in_face = (d_origins - d_origins[0]) * np.conj(d_axes[0])
-        self._d_unturn = np.conj(d_axes * np.conj(d_axes[0]))
         self._d_rest = (d - d_origins[_OWNER]) * np.conj(d_axes[_OWNER])
         # The ratio of sizes turns a shift of the driver's face frame into the character's.
         self._carry = self._face_axis * np.conj(self._d_face_axis)
+        # A part turns as the driver's does: its new axis is the driver's, turned by the difference at rest.
+        self._carry_part = axes * np.conj(d_axes)
 
         alive = seen[_FIRST] & seen[_LAST]
         alive[_NOSE] &= alive[_BRIDGE]
@@ -155,15 +165,19 @@ class Retargeter:
         up_left, down_right = _bounds(self._origins_in_face, self._d_origins_in_face, boundary, d_boundary, alive, seen)
         self._shift_negative, self._shift_positive = up_left * alive[:, None], down_right * alive[:, None]
 
-        self._rest_xy = as_xy(rest)
-        d_rest_xy = as_xy(self._d_rest)
+        self._rest_xy, d_rest_xy = as_xy(rest), as_xy(self._d_rest)
         moves = (alive[_OWNER] & seen).astype(np.float64)[:, None]
-        opening, closing = _point_gains(
-            self._rest_xy, d_rest_xy, chords, d_chords, face_width(character), face_width(neutral)
-        )
+        widths = face_width(character), face_width(neutral)
+        part = _part_gains(chords, d_chords, widths[1])
+        middle, d_middle = _pair_middles(self._rest_xy), _pair_middles(d_rest_xy)
+        opening, closing = _point_gains(self._rest_xy - middle, d_rest_xy - d_middle, part, widths)
+        along, _ = _point_gains(middle, d_middle, part, widths)
         self._opening, self._closing_more = opening * moves, (closing - opening) * moves
+        # The line between the lips has no axis to close on: up and down it moves by the part's own gain.
+        self._sliding = moves * np.stack([along[:, 0], part[:, 1]], axis=1)
         # The part of a displacement that lies between the driver's rest position and the part's axis.
-        self._towards_low, self._towards_high = np.minimum(-d_rest_xy, 0.0), np.maximum(-d_rest_xy, 0.0)
+        d_spread = d_rest_xy - d_middle
+        self._towards_low, self._towards_high = np.minimum(-d_spread, 0.0), np.maximum(-d_spread, 0.0)
 
         self._d_pupils = self._d_rest[68:] / d_chords[_EYES]
         self._pupils_move = moves[68:, 0] * chords[_EYES]
@@ -182,25 +196,25 @@ class Retargeter:
             (M, 70, 2) float64 pixels of the character.
         """
         z = as_complex(driver_xy)
-        origins, axes, chords = _frames(z, self._d_axes)
+        origins, axes, chords = _frames(z, self._d_hint)
         face_origin, face_axis = origins[:, :1], axes[:, :1]
-        # Into the driver's face frame; from here on nothing depends on where the driver's head is.
-        to_face = face_axis.conj()
-        in_face, turn = (origins - face_origin) * to_face, axes * to_face * self._d_unturn
         # Stage one: the face frame.
         new_axis = face_axis * self._carry
         new_origin = self._face_origin + (face_origin - self._d_face_origin) * self._carry
         # Stage two: the parts inside it.
-        shift = as_xy(in_face - self._d_origins_in_face)
+        shift = as_xy((origins - face_origin) * face_axis.conj() - self._d_origins_in_face)
         shift = np.maximum(shift, 0.0) * self._shift_positive + np.minimum(shift, 0.0) * self._shift_negative
-        turn[:, self._inert] = 1.0
-        part_axes = new_axis * self._axes_in_face * turn
         part_origins = new_origin + new_axis * (self._origins_in_face + as_complex(shift))
-        # The points inside their parts.
+        part_axes = axes * self._carry_part
+        if self._inert.size:
+            part_axes[:, self._inert] = new_axis * self._axes_in_face[self._inert]
+        # The points inside their parts; facing lips as the line between them and their distance from it.
         local = (z - origins.take(_OWNER, 1)) * axes.conj().take(_OWNER, 1)
         delta = as_xy(local - self._d_rest)
-        towards = np.minimum(np.maximum(delta, self._towards_low), self._towards_high)
-        moved = self._rest_xy + self._opening * delta + self._closing_more * towards
+        middle = (delta + delta.take(_PARTNER, 1)) * _HALF
+        spread = delta - middle
+        towards = np.minimum(np.maximum(spread, self._towards_low), self._towards_high)
+        moved = self._rest_xy + self._opening * spread + self._closing_more * towards + self._sliding * middle
 
         lids = moved[:, :, 1] @ _LID_SUMS
         squeeze = np.minimum(np.maximum(lids[:, :2] / self._lid_gap, 0.0), 1.0)
@@ -210,18 +224,20 @@ class Retargeter:
         return as_xy(part_origins.take(_OWNER, 1) + as_complex(moved) * part_axes.take(_OWNER, 1))
 
 
-def _frames(z: Complex, fallback: Complex | complex = 1.0) -> tuple[Complex, Complex, Float]:
-    """Origins, unit axes and chord lengths (never 0) of the parts of (M, 70) complex points."""
+def _frames(z: Complex, hint: Complex | complex = 1e-9) -> tuple[Complex, Complex, Float]:
+    """Origins, unit axes and chord lengths of the parts of (M, 70) complex points; `hint` is a tiny chord to add."""
     first, last = z.take(_FIRST, 1), z.take(_LAST, 1)
-    chords = last - first
-    lengths = np.abs(chords)
-    axes: Complex = chords / np.maximum(lengths, _TINY)
-    if lengths.min() <= _TINY:
-        axes = np.where(lengths > _TINY, axes, fallback)
+    chords = last - first + hint
+    lengths = np.maximum(np.abs(chords), 1e-12)
     origins = np.asarray(0.5 * (first + last), np.complex128)
     # The nose base hangs on the bridge, as published.
     origins[:, _NOSE] = origins[:, _BRIDGE]
-    return origins, axes, np.maximum(lengths, _TINY)
+    return origins, np.asarray(chords / lengths, np.complex128), lengths
+
+
+def _pair_middles(local_xy: Float) -> Float:
+    """(70, 2) middles of facing lip points; zero for all other points."""
+    return (local_xy + local_xy[_PARTNER]) * _HALF
 
 
 def _bounds(
@@ -255,24 +271,31 @@ def _bounds(
     return negative, positive
 
 
-def _point_gains(
-    rest: Float, d_rest: Float, chords: Float, d_chords: Float, width: float, d_width: float
-) -> tuple[Float, Float]:
-    """Eq. 6 as two gains per point and coordinate, (70, 2) each: away from the part's axis, and towards it."""
-    part = chords / np.maximum(d_chords, 1e-6)
-    part = np.where((part > _ADDITIVE_ABOVE) | (d_chords < 1e-3 * d_width), 1.0, part)[_OWNER][:, None]
+def _part_gains(chords: Float, d_chords: Float, d_width: float) -> Float:
+    """(70, 2) width ratio of the part that each point belongs to; 1 (additive) where it is large or unknown."""
+    ratio = chords / np.maximum(d_chords, _TINY)
+    ratio = np.where((ratio > _ADDITIVE_ABOVE) | (d_chords < 1e-3 * d_width), 1.0, ratio)[_OWNER]
+    return np.stack([ratio, np.where(_MOUTH, np.maximum(ratio, _MOUTH_GAIN_MIN), ratio)], axis=1)
+
+
+def _point_gains(rest: Float, d_rest: Float, part: Float, widths: tuple[float, float]) -> tuple[Float, Float]:
+    """Eq. 6 as two gains per point and coordinate, (70, 2) each: away from the part's axis, and towards it.
+
+    Args:
+        rest, d_rest: (70, 2) local rest positions of character and driver.
+        part: (70, 2), see `_part_gains`.
+        widths: face widths of character and driver, pixels.
+    """
     r, d = np.abs(rest), np.abs(d_rest)
-    has_ratio = (d > _ON_AXIS * d_width) & (r > _ON_AXIS * width)
+    off_axis, d_off_axis = r > _ON_AXIS * widths[0], d > _ON_AXIS * widths[1]
+    has_ratio = off_axis & d_off_axis
     ratio = r / np.where(has_ratio, d, 1.0)
     opening = np.where(has_ratio, np.where(ratio > _ADDITIVE_ABOVE, 1.0, ratio), part)
     opening = np.clip(opening, _GAIN_AROUND_PART[0] * part, _GAIN_AROUND_PART[1] * part)
-    mouth = np.isin(_OWNER, (_OUTER, _INNER))
-    opening[mouth, 1] = np.maximum(opening[mouth, 1], _MOUTH_GAIN_MIN)
 
-    same_side = has_ratio & (rest * d_rest > 0)
-    closing = np.where(same_side, np.minimum(ratio, _CLOSING_MAX), opening)
+    closing = np.where(has_ratio & (rest * d_rest > 0), np.minimum(ratio, _CLOSING_MAX), opening)
     # A part that rests closed on the character stays closed; it does not cross over.
-    closing = np.where((d > _ON_AXIS * d_width) & (r <= _ON_AXIS * width), 0.0, closing)
+    closing = np.where(d_off_axis & ~off_axis, 0.0, closing)
     # Across the face the axis means nothing (no part closes sideways): one gain keeps outlines smooth.
     closing[:, 0] = opening[:, 0]
     return opening, closing
