@@ -18,7 +18,15 @@ from live.show import Parts, Show
 from live.stages import Sink, Source, Tracker
 from live.workers import ThreadWorker
 
-__all__ = ["build_animator", "build_show", "build_sinks", "build_source", "build_tracker", "open_character"]
+__all__ = [
+    "build_animator",
+    "build_show",
+    "build_sinks",
+    "build_source",
+    "build_tracker",
+    "choose_source",
+    "open_character",
+]
 
 ANIMATORS = {
     "warp": "faceshot.animators.warp:WarpAnimator",
@@ -49,6 +57,7 @@ def build_show(config: Config) -> Show:
         open_character=partial(open_character, config=config),
         read_picture=partial(_read_picture, config=config),
         list_characters=_list_characters,
+        choose_source=choose_source,
         make_source=partial(build_source, config=config, clock=clock),
         make_tracker=partial(build_tracker, config),
         make_animator=partial(build_animator, config.animator.kind),
@@ -58,15 +67,20 @@ def build_show(config: Config) -> Show:
     return Show(config, clock, parts, build_sinks(config, clock))
 
 
+def choose_source() -> str:
+    """What `auto` means now: the first camera that is not our own virtual one, else `demo`. Blocks."""
+    from live.sources.cameras import list_cameras
+
+    return next((str(camera.index) for camera in list_cameras() if not camera.is_own_output), "demo")
+
+
 def build_source(spec: str, config: Config, clock: Clock) -> Source:
-    """The source that `spec` means, not open yet. Blocks while cameras are listed or a clip is read.
+    """The source that `spec` (anything but `auto`) means, not open yet. Blocks while a clip is read.
 
     Raises:
         SourceError: there is no such source.
         MotionClipError: the clip is damaged.
     """
-    if spec == "auto":
-        spec = _first_camera() or "demo"
     how = {"realtime": config.source.realtime, "loop": config.source.loop}
     path = Path(spec).expanduser()
     if "://" in spec:
@@ -154,12 +168,6 @@ def _list_characters() -> list[dict[str, str]]:
         who = character.open_character(name)
         rows.append({"spec": name, "name": who.name, "kind": who.kind})
     return rows
-
-
-def _first_camera() -> str | None:
-    from live.sources.cameras import list_cameras
-
-    return next((str(camera.index) for camera in list_cameras() if not camera.is_own_output), None)
 
 
 def _is_clip(spec: str) -> bool:

@@ -46,12 +46,14 @@ class Parts:
         open_character: a bundled name or a path to a character, at the size to be rendered.
         read_picture: bytes of a dropped picture and its name to a character, at the size to be rendered.
         list_characters: rows of spec, name and kind.
+        choose_source: what `auto` means now.
         make_source: a spec to a source that is not open yet.
     """
 
     open_character: Callable[[str], Character]
     read_picture: Callable[[bytes, str], Character]
     list_characters: Callable[[], Sequence[Mapping[str, str]]]
+    choose_source: Callable[[], str]
     make_source: Callable[[str], Source]
     make_tracker: Callable[[], Tracker]
     make_animator: Callable[[], Animator]
@@ -177,6 +179,8 @@ class Show:
         await self._ready.wait()
         assert self._pipeline is not None
         async with self._switching:
+            if spec == "auto":
+                spec = await self._load_worker.run(self._parts.choose_source)
             feed = self._new_feed(spec)
             again = spec == self._feed.spec
             if again:
@@ -189,6 +193,7 @@ class Show:
                     await self._play(feed)
                 raise
             await self._play(feed)
+            self.config = with_changes(self.config, {"source.spec": spec})
 
     def update(self, changes: Mapping[str, object]) -> None:
         """Change settings by dotted key: all of `motion.`, `output.mirror`, `output.background`. Raises `ConfigError`;
@@ -271,10 +276,13 @@ class Show:
 
     async def _begin(self) -> None:
         """While the character idles already: open the source, then look what other characters there are."""
+        asked = self._feed.spec
+        if asked == "auto":  # chosen once: a camera that is unplugged later is waited for
+            self._feed = self._new_feed(await self._load_worker.run(self._parts.choose_source))
         try:
             await self._feed.open()
         except SourceError as error:
-            if self._feed.spec != "auto":
+            if asked != "auto":
                 raise
             self._message = f"{error.message} Playing the demo instead."
             log.warning("%s", error)

@@ -265,7 +265,8 @@ def a_show(
     costs_ms: Mapping[str, float] | None = None,
 ) -> Show:
     """A show of fakes on the running virtual loop. The source `cam` and the character `dot` are on unless `sets` say
-    otherwise; `costs_ms` is the virtual cost of a call of the workers "track", "render" and "load"."""
+    otherwise; `costs_ms` is the virtual cost of a call of the workers "track", "render" and "load".
+    `auto` is the first source."""
     who = {"dot": a_character()} if characters is None else characters
 
     def make_source(spec: str) -> Source:
@@ -283,6 +284,7 @@ def a_show(
         open_character=open_character,
         read_picture=lambda data, name: a_character(name, grey=data[0]),
         list_characters=lambda: [{"spec": spec, "name": c.name, "kind": c.kind} for spec, c in who.items()],
+        choose_source=lambda: next(iter(sources)),
         make_source=make_source,
         make_tracker=make_tracker,
         make_animator=make_animator,

@@ -205,6 +205,7 @@ def test_switching_the_source_forgets_the_last_performer(virtual):
         await at(clock, 3.5)
         assert show.state()["face"] == "calibrating"
         assert show.state()["source"]["name"] == "a clip"
+        assert show.config.source.spec == "clip"
         assert show.state()["motion"]["mirror"] is True
         await running
 
@@ -253,7 +254,7 @@ def test_auto_falls_back_to_the_demo_and_says_why(virtual):
     async def main():
         clock = LoopClock()
         sources = {
-            "auto": lambda: ScriptedSource(clock, open_error=SourceError("Camera 0 is in use.")),
+            "0": lambda: ScriptedSource(clock, open_error=SourceError("Camera 0 is in use.")),
             "demo": lambda: ScriptedSource(clock, states=[a_face()]),
         }
         show = a_show(clock, sources, sets=["source.spec=auto"])
@@ -261,6 +262,24 @@ def test_auto_falls_back_to_the_demo_and_says_why(virtual):
         assert show.state()["source"]["spec"] == "demo"
         assert show.state()["message"] == "Camera 0 is in use. Playing the demo instead."
         assert show.stats.frames_in > 50
+
+    virtual(main())
+
+
+def test_a_camera_that_auto_chose_is_waited_for_and_not_replaced(virtual):
+    async def main():
+        clock = LoopClock()
+        lost = SourceError("unplugged")
+        turn = iter(
+            [
+                ScriptedSource(clock, error_after=(30, lost)),
+                ScriptedSource(clock, open_error=lost),
+                ScriptedSource(clock),
+            ]
+        )
+        show = a_show(clock, {"0": lambda: next(turn), "demo": pytest.fail}, sets=["source.spec=auto"])
+        await show.run(8)
+        assert show.state()["source"] == {"spec": "0", "name": "scripted", "state": "open"}
 
     virtual(main())
 
