@@ -25,11 +25,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from faceshot.character import bundled_names, open_character
-from faceshot.errors import FaceshotError
+from faceshot.errors import FaceshotError, NoFace
 from live.devices import camera_facts
 from live.errors import ConfigError
 from live.server.feed import StateFeed
-from live.server.thumbnails import Thumbnails
+from live.server.thumbnails import Thumbnails, portrait
 from live.server.viewers import Viewers
 from live.sinks.canvas import parse_background
 from live.workers import Worker
@@ -79,7 +79,7 @@ class Api:
             Route("/state", self.get_state),
             Route("/stats", self.get_stats),
             Route("/sources", self.get_sources),
-            Route("/characters/{name}/thumb", self.get_thumbnail),
+            Route("/characters/{name:path}/thumb", self.get_thumbnail),
             Route("/calibrate", self.calibrate, methods=["POST"]),
             Route("/pause", self.pause, methods=["POST"]),
             Route("/panic", self.panic, methods=["POST"]),
@@ -147,15 +147,23 @@ class Api:
         if not data:
             raise BadRequest("No picture came with the request.", "Send the file itself as the body.")
         filename = PurePath(request.query_params.get("filename", "picture").replace("\\", "/")).name[-100:] or "picture"
-        await self._show.set_picture(data, filename)
+        try:
+            await self._show.set_picture(data, filename)
+        except NoFace as error:  # what helps most people first, then what always helps
+            raise NoFace(
+                error.message, f"Try one with the face larger and seen from the front. {error.hint}"
+            ) from error
         return self._answer()
 
     async def get_thumbnail(self, request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in bundled_names():
+        if name in bundled_names():
+            data = await self._thumbnails.get(name, lambda: open_character(name))
+            return Response(data, media_type="image/webp", headers={"cache-control": "max-age=3600"})
+        character = self._show.character(name)
+        if character is None:
             raise BadRequest(f"There is no character {name!r}.", f"There are: {', '.join(bundled_names())}.", 404)
-        data = await self._thumbnails.get(name, lambda: open_character(name))
-        return Response(data, media_type="image/webp", headers={"cache-control": "max-age=3600"})
+        return Response(await self._worker.run(portrait, character), media_type="image/webp", headers=_NO_STORE)
 
     def _answer(self) -> Response:
         self._feed.changed()

@@ -43,17 +43,14 @@ def portrait(character: Character, side_px: int = _SIDE_PX) -> bytes:
 
 
 class Thumbnails:
-    """Portraits by key, each made at most once while it is asked for."""
+    """Portraits of the bundled characters, each made once."""
 
-    def __init__(self, worker: Worker, kept: int = 64) -> None:
+    def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._kept = kept
         self._made: dict[str, bytes] = {}
 
-    async def get(self, key: str, load: Callable[[], Character]) -> bytes:
-        """The portrait of `load()`, remembered under `key`. `load` runs in the worker and may raise."""
-        if key not in self._made:
-            self._made[key] = await self._worker.run(lambda: portrait(load()))
-            while len(self._made) > self._kept:
-                del self._made[next(iter(self._made))]
-        return self._made[key]
+    async def get(self, name: str, load: Callable[[], Character]) -> bytes:
+        """The portrait of `load()`, which runs in the worker."""
+        if name not in self._made:
+            self._made[name] = await self._worker.run(lambda: portrait(load()))
+        return self._made[name]

@@ -9,6 +9,7 @@ export function characters(app) {
   const grid = $("#characters");
   const input = $("#picture-file");
   let shown = "";
+  let version = 0;
   let loading = ""; // spec of the character that was asked for and is not on air yet
 
   radioKeys(grid);
@@ -52,7 +53,10 @@ export function characters(app) {
     }
     const done = working(file.name);
     try {
-      app.apply(await upload(file, done.progress));
+      const state = await upload(file, done.progress);
+      version++; // a picture of the same name may have been there before
+      shown = "";
+      app.apply(state);
       app.confirmation(`${title(app.state.character.name)} is on air`);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -63,7 +67,7 @@ export function characters(app) {
   }
 
   function tile({ spec, name }, index) {
-    const image = element("img", { alt: "", draggable: "false", src: `/api/characters/${encodeURIComponent(spec)}/thumb` });
+    const image = element("img", { alt: "", draggable: "false", src: `/api/characters/${encodeURIComponent(spec)}/thumb?${version}` });
     image.addEventListener("load", () => image.classList.add("ready"));
     image.addEventListener("error", () => image.remove());
     return element(
@@ -83,10 +87,13 @@ export function characters(app) {
 
   return {
     update(state) {
-      const key = JSON.stringify(state.characters);
-      if (key !== shown) {
+      // One that was named on the command line is in no list.
+      const listed = state.characters.some(({ spec }) => spec === state.character.spec);
+      const all = listed || !state.characters.length ? state.characters : [...state.characters, state.character];
+      const key = JSON.stringify(all);
+      if (all.length && key !== shown) {
         const focused = grid.contains(document.activeElement) ? document.activeElement.dataset.spec : null;
-        grid.replaceChildren(...state.characters.map(tile), add);
+        grid.replaceChildren(...all.map(tile), add);
         if (focused) $(`[data-spec="${CSS.escape(focused)}"]`, grid)?.focus();
         shown = key;
       }

@@ -45,7 +45,7 @@ export function output(app) {
 
   return {
     update({ sinks, size_wh: [width, height] }) {
-      setText(size, `${address.replace(/^https?:\/\//, "")} · ${width} × ${height} px`);
+      setText(size, `${address.replace(/^https?:\/\//, "")}\n${width} × ${height} px, 60 fps`);
       const key = JSON.stringify(sinks);
       if (key === shown) return;
       shown = key;

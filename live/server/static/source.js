@@ -83,10 +83,11 @@ export function source(app) {
     setText(playing, [now.name || now.spec, STATES[now.state]].filter(Boolean).join(" · "));
     playing.title = playing.textContent;
     playing.classList.toggle("warn", now.state === "lost");
+    const text = kind === "camera" && kindOf(now) !== "camera" ? "" : HINTS[kind];
     const hint = $("#source-hint");
-    if (hint.dataset.kind !== kind) {
-      hint.dataset.kind = kind;
-      hint.replaceChildren(...withCode(HINTS[kind]));
+    if (hint.dataset.text !== text) {
+      hint.dataset.text = text;
+      hint.replaceChildren(...withCode(text));
     }
   }
 

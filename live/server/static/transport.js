@@ -7,10 +7,12 @@ const GUARD_MS = 800; // a second, frightened press must not show the picture ag
 export function transport(app) {
   const panic = $("#panic");
   let hiddenAt = -Infinity;
+  let calibration = ""; // "asked", then "running", then a word that it is done
 
   Object.assign(app, {
-    calibrate: async () => {
-      if (await app.act("/api/calibrate")) app.confirmation("Calibrating: look straight ahead and relax");
+    calibrate: () => {
+      calibration = "asked"; // the stage says what to do meanwhile
+      return app.act("/api/calibrate");
     },
     togglePause: () => app.act("/api/pause", { on: !app.state?.paused }),
     toggleMirrorIn: () => app.set("motion.mirror", !app.state?.motion.mirror),
@@ -37,6 +39,11 @@ export function transport(app) {
 
   return {
     update(state) {
+      if (calibration === "asked" && state.face === "calibrating") calibration = "running";
+      if (calibration === "running" && state.face === "tracking") {
+        calibration = "";
+        app.confirmation("Calibrated: this is your neutral face now");
+      }
       const paused = $("#pause");
       paused.setAttribute("aria-pressed", String(state.paused));
       setIcon(paused, state.paused ? "play" : "pause");

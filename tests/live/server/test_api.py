@@ -109,6 +109,8 @@ def test_a_dropped_picture_goes_on_air_under_the_name_of_its_file(api):
     async def test(show, client):
         response = await client.post("/api/picture", params={"filename": "../../etc/cat.png"}, content=b"\x37picture")
         assert response.json()["character"] == {"spec": "cat.png", "name": "cat.png", "kind": "human"}
+        portrait = await client.get("/api/characters/cat.png/thumb")
+        assert portrait.headers["content-type"] == "image/webp"
 
     api(test)
 
