@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import tempfile
+from _thread import allocate_lock
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -24,21 +25,26 @@ _CHATTER = re.compile(
     rb"WARNING: (All log messages|Logging) before .*"
 )
 
+_importing = allocate_lock()
+# The descriptor is the process's, and a picture may be searched while the live tracker starts: two that redirect it at
+# once would each restore the other's file, and stderr would be lost for good.
+_redirecting = allocate_lock()
+
 
 def import_mediapipe() -> Any:
     """The `mediapipe` module. Stand-ins take the place of plotting and sound libraries while it is imported."""
-    if "mediapipe" not in sys.modules:
-        stand_ins = [name for name in _UNUSED if name not in sys.modules]
+    with _importing:  # else a second thread would find the module in sys.modules while half of it is there
+        stand_ins = [] if "mediapipe" in sys.modules else [name for name in _UNUSED if name not in sys.modules]
         for name in stand_ins:
             sys.modules[name] = ModuleType(name)
         if "matplotlib.pyplot" in stand_ins:
             sys.modules["matplotlib"].pyplot = sys.modules["matplotlib.pyplot"]  # type: ignore[attr-defined]
         try:
-            import mediapipe  # noqa: F401
+            import mediapipe
         finally:
             for name in stand_ins:
                 del sys.modules[name]
-    return sys.modules["mediapipe"]
+    return mediapipe
 
 
 @contextmanager
@@ -46,8 +52,13 @@ def quiet() -> Iterator[None]:
     """Keep MediaPipe's log lines off the terminal; everything else written to stderr meanwhile is passed on at the end.
 
     The loggers are C++ and write to file descriptor 2 before they can be configured, so the descriptor itself is led
-    into a temporary file. Errors still arrive as exceptions.
+    into a temporary file. Errors still arrive as exceptions. Threads take turns.
     """
+    with _redirecting:
+        yield from _redirected()
+
+
+def _redirected() -> Iterator[None]:
     try:
         terminal = os.dup(2)
     except OSError:  # no stderr at all, as under pythonw on Windows

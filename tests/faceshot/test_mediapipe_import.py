@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,22 @@ def test_an_error_inside_leaves_stderr_as_it_was(capfd: pytest.CaptureFixture[st
     assert capfd.readouterr().err == "before\nafter\n"
 
 
+def test_threads_take_turns(capfd: pytest.CaptureFixture[str]) -> None:
+    """Eight threads that redirect at once leave stderr where it was, and nothing is lost."""
+
+    def speak(name: int) -> None:
+        for i in range(20):
+            with quiet():
+                os.write(2, b"W0000 00:00:1.5 1 a.cc:1] chatter\n")
+                os.write(2, f"{name}:{i}\n".encode())
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(speak, range(8)))
+    os.write(2, b"end\n")
+    said = capfd.readouterr().err.split()
+    assert sorted(said[:-1]) == sorted(f"{n}:{i}" for n in range(8) for i in range(20)) and said[-1] == "end"
+
+
 def in_a_fresh_process(code: str, models: Path | None = None) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "FACESHOT_MODELS": str(models or "nowhere")}
     return subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=env, capture_output=True, text=True)
@@ -46,6 +63,20 @@ def test_plotting_and_sound_libraries_stay_out() -> None:
         assert not {"matplotlib", "matplotlib.pyplot", "sounddevice", "jax", "torch"} & set(sys.modules)
         import matplotlib
         assert matplotlib.__version__
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_two_threads_may_be_the_first() -> None:
+    """A picture is dropped while the live tracker starts: both get the whole module."""
+    done = in_a_fresh_process(
+        """
+        from concurrent.futures import ThreadPoolExecutor
+        from faceshot.mediapipe_import import import_mediapipe
+        with ThreadPoolExecutor(4) as pool:
+            found = [pool.submit(lambda: hasattr(import_mediapipe(), "tasks")) for _ in range(4)]
+            assert all(f.result() for f in found)
         """
     )
     assert (done.returncode, done.stderr) == (0, "")
