@@ -25,6 +25,7 @@ __all__ = ["MAX_SIDE_PX", "Picture", "VideoReader"]
 MAX_SIDE_PX = 1280
 """Larger pictures are scaled down while they are converted: landmarks do not get better above it, tracking slower."""
 
+MAX_MEGAPIXELS = 36  # 8K; decoding more than this takes gigabytes
 _SECOND_NS = 1_000_000_000
 
 
@@ -92,8 +93,14 @@ class VideoReader:
         stream = self._container.streams.video[0]
         if stream.codec_context is None:
             raise SourceError(f"{self.name} has a video track in a format that is not known.", _CONVERT)
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if width * height > MAX_MEGAPIXELS * 1_000_000:
+            raise SourceError(
+                f"{self.name} has pictures of {width}×{height}; at most {MAX_MEGAPIXELS} megapixels are read.",
+                "Scale it down; 720p is plenty.",
+            )
         # One thread decodes 720p in about 2 ms and leaves the other cores to the tracker; 4K needs them.
-        small = max(stream.codec_context.width, stream.codec_context.height) <= MAX_SIDE_PX
+        small = max(width, height) <= MAX_SIDE_PX
         stream.thread_type = "SLICE" if small else "AUTO"
         stream.codec_context.thread_count = 1 if small else 0
         self._stream = stream

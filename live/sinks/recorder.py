@@ -71,14 +71,16 @@ class RecorderSink:
 
     async def run(self, frames: Edge[Rendered], fps: float) -> None:
         self._rate = Fraction(fps).limit_denominator(1001)
+        asked_ns = self._clock.now_ns()
         try:
             while True:
                 packet = await frames.get()
                 await self._worker.run(self._take, packet, frames.depth > 0)
+                asked_ns = self._clock.now_ns()
         except Closed:
             pass
         finally:
-            await self._worker.run(self._finish)
+            await self._worker.run(self._finish, asked_ns)
             await self._worker.close()
 
     # Everything below runs in the worker.
@@ -118,11 +120,14 @@ class RecorderSink:
             raise SinkError(error.message + kept, error.hint) from error
         self.written += 1
 
-    def _finish(self) -> None:
+    def _finish(self, asked_ns: int) -> None:
+        """Complete the file. When a next picture was long waited for (the show is paused), the last lasts until now."""
         if self._writer is None:
             return
-        last_slot = self._slot(self._clock.now_ns()) - 1
-        if self._last is not None and last_slot - self._next_slot >= self._rate * _LONGEST_REPEAT_S:
-            self._write(self._last, last_slot)  # the show was paused when it ended
+        now_ns = self._clock.now_ns()
+        last_slot = self._slot(now_ns) - 1
+        waited = now_ns - asked_ns > _LONGEST_REPEAT_S * 1_000_000_000
+        if waited and self._last is not None and last_slot >= self._next_slot:
+            self._write(self._last, last_slot)
         writer, self._writer = self._writer, None
         writer.finish()

@@ -130,6 +130,13 @@ def test_what_cannot_be_played_is_refused_in_two_lines(tmp_path: Path, make, say
     assert len(str(refused.value).splitlines()) == 2
 
 
+def test_pictures_that_would_fill_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "huge.mp4", size_wh=(640, 480))
+    monkeypatch.setattr("live.video_reader.MAX_MEGAPIXELS", 0.3)  # an 8K video is slow to make
+    with pytest.raises(SourceError, match=r"640×480; at most 0\.3 megapixels"):
+        VideoReader(path)
+
+
 def test_a_cut_off_file_with_its_index_plays_as_far_as_it_goes(tmp_path: Path) -> None:
     options = {"movflags": "faststart"}
     whole = write_video(tmp_path / "whole.mp4", range(25), codec="mpeg4", options=options).read_bytes()
