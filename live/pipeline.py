@@ -83,7 +83,7 @@ class Pipeline:
         self._group = group
         self._idle_task = group.create_task(self._idle_loop())
         group.create_task(self._track_loop())
-        return group.create_task(self._render_loop())
+        return group.create_task(self._render_loop(), name="rendering")
 
     async def _source_loop(self, feed: Feed) -> None:
         try:

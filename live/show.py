@@ -20,7 +20,7 @@ from live.air import IDLE_SEQ, Air
 from live.clock import Clock
 from live.config import Config, with_changes
 from live.edges import Fanout, Packet
-from live.errors import ConfigError, SourceError
+from live.errors import ConfigError, SourceError, first_of
 from live.face_finder import FaceFinder
 from live.feed import Feed
 from live.pipeline import Pipeline
@@ -110,7 +110,8 @@ class Show:
         try:
             pipeline = await self._prepare(track, render, keep_on=duration_s is not None)
             async with asyncio.TaskGroup() as group:
-                sinks = [group.create_task(self._air.serve(sink, self.config.output.fps)) for sink in self._sinks]
+                fps = self.config.output.fps
+                sinks = [group.create_task(self._air.serve(sink, fps), name=sink.name) for sink in self._sinks]
                 ended = pipeline.start(group)
                 opening = group.create_task(self._begin())
                 stop = group.create_task(self._stop.wait())
@@ -119,8 +120,8 @@ class Show:
                 opening.cancel()
                 pipeline.finish()
                 await _bounded([ended, *sinks], DRAIN_S)
-        except BaseExceptionGroup as group_error:
-            raise _first(group_error) from None
+        except BaseExceptionGroup as errors:
+            raise first_of(errors) from None
         finally:
             self._air.close()
             if self._puppet is not None:
@@ -336,17 +337,11 @@ def _row(spec: str, character: Character) -> dict[str, str]:
     return {"spec": spec, "name": character.name, "kind": character.kind}
 
 
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
 async def _bounded(tasks: Sequence[asyncio.Task[None]], timeout_s: float) -> None:
     """Wait for the tasks, then cancel those that hang."""
     _, late = await asyncio.wait(tasks, timeout=timeout_s)
     for task in late:
-        log.warning("an output did not finish within %g s; it is cut off", timeout_s)
+        log.warning("%s did not finish within %g s; it is cut off", task.get_name(), timeout_s)
         task.cancel()
 
 

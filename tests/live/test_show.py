@@ -356,7 +356,7 @@ def test_a_new_background_reaches_the_sinks_that_need_one(virtual):
     virtual(main())
 
 
-def test_stop_ends_a_show_that_would_go_on_for_ever(virtual):
+def test_stop_ends_a_show_that_would_go_on_for_ever(virtual, caplog):
     async def main():
         clock = LoopClock()
         sink, stuck = MemorySink(clock), MemorySink(clock, cost_s=1e6, name="stuck")
@@ -368,6 +368,7 @@ def test_stop_ends_a_show_that_would_go_on_for_ever(virtual):
         show.stop()
         await running
         assert clock.now_ns() < 10e9, "an output that hangs is cut off"
+        assert "stuck did not finish" in caplog.text
         assert sink.ended and source.closed and tracker.closed
 
     virtual(main())
