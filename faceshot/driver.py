@@ -128,6 +128,7 @@ class Reference:
         pose: from that frame to the camera's.
         shapes: (52,) blendshapes at rest, or None.
         openings: (2,) eye opening over eye width at rest.
+        pupils: (2, 2) their places at rest, see `_pupils`.
         kind: `Observation.kind` it was made from.
     """
 
@@ -136,6 +137,7 @@ class Reference:
     pose: Similarity
     shapes: Float | None
     openings: Float
+    pupils: Float
     kind: tuple[int, bool]
 
 
@@ -166,7 +168,8 @@ def reference_from(seen: Observation) -> Reference:
     if seen.points is None or seen.rigid is None:
         translation = np.zeros(3) if seen.head is None else seen.head[:3, 3]
         pose = Similarity(rotation, 1.0, translation)
-        return Reference(CANONICAL_FACE, None, pose, seen.shapes, eye_openings(CANONICAL_FACE), seen.kind)
+        openings, pupils = eye_openings(CANONICAL_FACE), _pupils(CANONICAL_FACE)
+        return Reference(CANONICAL_FACE, None, pose, seen.shapes, openings, pupils, seen.kind)
     p = seen.points
     width = float(np.linalg.norm(p[16] - p[0]))
     pose = Similarity(rotation, width, np.zeros(3))
@@ -176,7 +179,7 @@ def reference_from(seen: Observation) -> Reference:
     centre = np.array([0.5 * (ears[0] + eyes[0]), eyes[1] + 0.3 * (face[8, 1] - eyes[1]), ears[2]])
     pose = Similarity(rotation, width, width * rotation @ centre)
     face = face - centre
-    return Reference(face, pose.undo(seen.rigid), pose, seen.shapes, eye_openings(face), seen.kind)
+    return Reference(face, pose.undo(seen.rigid), pose, seen.shapes, eye_openings(face), _pupils(face), seen.kind)
 
 
 def blend(a: Reference, b: Reference, share: float) -> Reference:
@@ -192,7 +195,8 @@ def blend(a: Reference, b: Reference, share: float) -> Reference:
     rigid = None if a.rigid is None or b.rigid is None else a.rigid + share * (b.rigid - a.rigid)
     shapes = b.shapes if a.shapes is None or b.shapes is None else a.shapes + share * (b.shapes - a.shapes)
     face = a.face + share * (b.face - a.face)
-    return Reference(face, rigid, pose, shapes, a.openings + share * (b.openings - a.openings), b.kind)
+    openings, pupils = a.openings + share * (b.openings - a.openings), a.pupils + share * (b.pupils - a.pupils)
+    return Reference(face, rigid, pose, shapes, openings, pupils, b.kind)
 
 
 _UPPER_LIDS: Final = np.array([[37, 38], [43, 44]])
@@ -225,7 +229,7 @@ def measure(seen: Observation, neutral: Reference, last_gaze: Float | None = Non
     motion[SCALE] = np.log(max(fit.scale / neutral.pose.scale, 1e-3))
     motion[DELTA] = ((face - neutral.face) * _SLIDE[:, None]).ravel()
     motion[LIDS] = _lids(face, seen.shapes, neutral)
-    motion[GAZE] = _gaze(face, neutral.face, motion[LIDS], last_gaze)
+    motion[GAZE] = _gaze(face, neutral, motion[LIDS], last_gaze)
     motion[SHAPES] = shapes_from_motion(motion) if seen.shapes is None else seen.shapes
     return motion
 
@@ -243,8 +247,8 @@ def _lids(face: Float, shapes: Float | None, neutral: Reference) -> Float:
     return np.clip(np.where(lids < _LID_KNEE, made_up, lids), 0.0, LIDS_MAX)
 
 
-def _gaze(face: Float, neutral_face: Float, lids: Float, last_gaze: Float | None) -> Float:
-    moved = _pupils(face) - _pupils(neutral_face)
+def _gaze(face: Float, neutral: Reference, lids: Float, last_gaze: Float | None) -> Float:
+    moved = _pupils(face) - neutral.pupils
     trust = np.clip((lids - _GAZE_LOST) / (_GAZE_SURE - _GAZE_LOST), 0.0, 1.0)
     total = float(trust.sum())
     held = np.zeros(2) if last_gaze is None else last_gaze[:2]

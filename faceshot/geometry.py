@@ -73,7 +73,9 @@ def procrustes(source: Float, target: Float, weights: Float | None = None) -> Si
     if spread < 1e-18:
         return Similarity(np.eye(3), 1.0, target_mean - source_mean)
     u, singular, vt = np.linalg.svd(covariance)
-    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt)) or 1.0])
+    (a0, a1, a2), (b0, b1, b2), (c0, c1, c2) = (u @ vt).tolist()
+    determinant = a0 * (b1 * c2 - b2 * c1) - a1 * (b0 * c2 - b2 * c0) + a2 * (b0 * c1 - b1 * c0)
+    sign = np.array([1.0, 1.0, 1.0 if determinant > 0 else -1.0])
     rotation = (u * sign) @ vt
     scale = float(singular @ sign) / spread
     if scale <= 1e-9:

@@ -145,7 +145,7 @@ def limited(motion: Float) -> Float:
 
 def make_filter() -> OneEuro:
     """The One-Euro filter of all channels: heaviest on head translation, medium on rotation, light on brows, very
-    light on lips and gaze; lids fall without delay."""
+    light on lips and gaze; lids fall without delay as soon as it is more than noise."""
     cutoff_hz, beta = np.empty(N_CHANNELS), np.empty(N_CHANNELS)
 
     def tune(channels: slice | NDArray[np.intp], rest_hz: float, hz_per_unit_and_second: float) -> None:
@@ -154,15 +154,15 @@ def make_filter() -> OneEuro:
     tune(ROTATION, 1.1, 6.0)
     tune(TRANSLATION, 0.9, 8.0)
     tune(SCALE, 0.9, 8.0)
-    tune(LIDS, 8.0, 2.0)
+    tune(LIDS, 5.0, 3.0)
     tune(GAZE, 3.0, 12.0)
     tune(DELTA, 6.0, 40.0)
     brows = np.array([DELTA.start + 3 * p + axis for p in (*BROW_LEFT, *BROW_RIGHT) for axis in range(3)])
     tune(brows, 2.5, 30.0)
     tune(SHAPES, 6.0, 8.0)
-    falls = np.zeros(N_CHANNELS, np.bool_)
-    falls[LIDS] = True
+    falls_by = np.full(N_CHANNELS, np.inf)
+    falls_by[LIDS] = 0.1
     # A blink is a rising blendshape; it must be as quick as the lids.
     for name in ("eyeBlinkLeft", "eyeBlinkRight"):
         cutoff_hz[SHAPES.start + ARKIT_INDEX[name]] = 30.0
-    return OneEuro(cutoff_hz, beta, falls)
+    return OneEuro(cutoff_hz, beta, falls_by)

@@ -22,12 +22,12 @@ class OneEuro:
     Args:
         min_cutoff_hz: (N,) cut-off at rest; infinity passes a channel through.
         beta: (N,) rise of the cut-off in Hz per unit of the channel and second.
-        instant_down: (N,) bool, channels that follow a falling value without delay (eyelids: a blink lasts four
-            frames).
+        falls_by: (N,) a value that falls by more than this is followed without delay (eyelids: a blink lasts four
+            frames); infinity for channels without this. Smaller falls are filtered, or noise would pull lids down.
     """
 
-    def __init__(self, min_cutoff_hz: Float, beta: Float, instant_down: NDArray[np.bool_]) -> None:
-        self._min_cutoff_hz, self._beta, self._instant_down = min_cutoff_hz, beta, instant_down
+    def __init__(self, min_cutoff_hz: Float, beta: Float, falls_by: Float) -> None:
+        self._min_cutoff_hz, self._beta, self._falls_by = min_cutoff_hz, beta, falls_by
         self._value: Float | None = None
         self._speed = np.zeros_like(min_cutoff_hz)
         self._last_raw = self._speed
@@ -56,6 +56,6 @@ class OneEuro:
         self._last_raw = raw.copy()
         cutoff_hz = (self._min_cutoff_hz + self._beta * np.abs(self._speed)) / strength
         share = 1.0 / (1.0 + 1.0 / (2.0 * np.pi * dt_s * cutoff_hz))
-        share = np.where(self._instant_down & (raw < self._value), 1.0, share)
+        share = np.where(raw < self._value - self._falls_by, 1.0, share)
         self._value = self._value + share * (raw - self._value)
         return self._value.copy()

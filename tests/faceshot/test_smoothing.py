@@ -65,6 +65,13 @@ def test_a_blink_keeps_its_depth(strength):
     assert run([blink], 1 - lids[:, :1], strength).max() >= 0.8
 
 
+def test_noise_does_not_pull_the_lids_down():
+    signal = 1 + np.random.default_rng(0).normal(0, 0.04, (600, 2))
+    smooth = run(LIDS, signal)
+    assert smooth.mean() > 0.98
+    assert smooth.std() < 0.8 * signal.std()
+
+
 def test_zero_strength_is_raw_and_more_is_smoother():
     signal = np.random.default_rng(1).normal(0, 0.01, (300, 3))
     np.testing.assert_array_equal(run(ROTATION, signal, 0.0), signal)
@@ -85,7 +92,7 @@ def test_any_time_step_gives_values_between_old_and_new(steps):
 
 
 def test_no_time_no_change():
-    one_euro = OneEuro(np.ones(1), np.zeros(1), np.zeros(1, np.bool_))
+    one_euro = OneEuro(np.ones(1), np.zeros(1), np.full(1, np.inf))
     one_euro.step(np.zeros(1), DT)
     first = one_euro.step(np.ones(1), DT)
     np.testing.assert_array_equal(one_euro.step(np.full(1, 9.0), 0.0), first)
