@@ -58,7 +58,9 @@ def still() -> None:
         name, at = STILL[i]
         picture = frames(name, 640, at, at)[-1].resize((side, side), Image.Resampling.LANCZOS)
         sheet.alpha_composite(picture.crop((0, 0, side, height - 4)), (i * step, 4))
-    sheet.convert("RGB").quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(README / "cast.png", optimize=True)
+    sheet.convert("RGB").quantize(256, kmeans=3, dither=Image.Dither.FLOYDSTEINBERG).save(
+        README / "cast.png", optimize=True
+    )
 
 
 def moving() -> None:
