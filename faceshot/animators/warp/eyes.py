@@ -6,57 +6,21 @@ point a pixel shows; the lid map, monotone in every column and in closed form, t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from faceshot.animators.warp.frame import F64, FaceFrame
+from faceshot.animators.warp.eye_styles import style_of
+from faceshot.animators.warp.frame import F64, FaceFrame, as_float32
 from faceshot.animators.warp.grid import sample
-from faceshot.animators.warp.skin import fill_with_skin, grain_like
+from faceshot.animators.warp.skin import fill_with_skin, grain_like, with_lash_tips
 from faceshot.types import CharacterKind, Float32, UInt8
 
-__all__ = ["Eye", "EyeStyle", "make_eye"]
+__all__ = ["Eye", "make_eye"]
 
 _COLUMNS = 128
 _REACH = 0.75  # half-width of the treated strip in eye widths
-
-
-@dataclass(frozen=True, slots=True)
-class EyeStyle:
-    """How an eye closes. Lengths in eye heights.
-
-    Attributes:
-        share: part of the way that the upper lid goes; the lower lid goes the rest.
-        pad_up, pad_down: how far the opening reaches beyond the landmarks.
-        strip: lashes above the lid that move with it unchanged.
-        skin: the lid is bare skin rather than stretched surroundings.
-        squash: the eye is a dot or a drawing: it is squeezed to a bowed line instead of being covered.
-        line: thickness of a dark line drawn where closed lids meet.
-        shadow: how much the lid darkens the eyeball beneath it, 0..1.
-        under: how far below the eye its lower rim reaches.
-    """
-
-    share: float = 0.88
-    pad_up: float = 0.03
-    pad_down: float = 0.18
-    strip: float = 0.2
-    skin: bool = True
-    squash: bool = False
-    line: float = 0.0
-    under: float = 0.22
-    shadow: float = 0.28
-
-
-_STYLES: dict[CharacterKind, EyeStyle] = {
-    "human": EyeStyle(),
-    "anime": EyeStyle(strip=0.18, pad_down=0.10, line=0.05, under=0.12, shadow=0.10),
-    "animal": EyeStyle(share=0.78, pad_up=0.10, pad_down=0.10, strip=0.05, line=0.09),
-    "emoji": EyeStyle(pad_up=0.08, pad_down=0.08, strip=0.0, line=0.12),
-    "toy": EyeStyle(pad_up=0.08, pad_down=0.08, strip=0.0, line=0.10),
-}
 
 
 class Eye:
@@ -79,11 +43,7 @@ class Eye:
         up, low = self._curve(upper, s), self._curve(lower, s)
         low = np.maximum(low, up)
         height = float((low - up).max())
-        style = _STYLES[kind]
-        if kind in ("emoji", "toy", "animal"):
-            style = _for_drawing(rgba, self, up, low, s, style)
-        elif height < 0.25 * self.width:  # narrow or half-closed at rest: padding would take its lashes away
-            style = EyeStyle(pad_up=0.02, pad_down=0.06, strip=0.12, skin=height > 0.12 * self.width)
+        style = style_of(kind, height, self.width, *self._brightness(rgba, up, low, s))
         self.style = style
         half = np.clip(np.abs(s) / (0.5 * self.width), 0, 1)
         bump = np.sqrt(np.maximum(1 - half**2, 0))
@@ -116,6 +76,18 @@ class Eye:
         heights = np.array([0.0, down[0], 1.15 * down.mean(), down[1], 0.0])
         return np.where(np.abs(s) < half, PchipInterpolator(knots, heights)(np.clip(s, -half, half)), 0.0)
 
+    def _brightness(self, rgba: UInt8, up: F64, low: F64, s: F64) -> tuple[Float32, float]:
+        """Of samples of the opening, and mean of the skin below it."""
+        columns, share = np.meshgrid(s[np.abs(s) < 0.4 * self.width], np.linspace(0.15, 0.85, 9))
+        top, bottom = np.interp(columns, s, up), np.interp(columns, s, low)
+        luminance = np.array([0.3, 0.59, 0.11], np.float32)
+
+        def at(t: F64) -> Float32:
+            return _look(rgba, self._picture(as_float32(columns), as_float32(t))) @ luminance
+
+        skin = at(bottom + 0.6 * float((low - up).max()))
+        return at(top * (1 - share) + bottom * share), float(skin.mean())
+
     def _local(self, points_xy: Float32) -> tuple[Float32, Float32]:
         dx, dy = points_xy[..., 0] - self._middle[0], points_xy[..., 1] - self._middle[1]
         return dx * self._axis_x[0] + dy * self._axis_x[1], dx * self._axis_y[0] + dy * self._axis_y[1]
@@ -142,12 +114,16 @@ class Eye:
         s, t = self._local(np.stack([xs, ys], -1))
         u, low = np.interp(s, self._columns_of(), self._upper), np.interp(s, self._columns_of(), self._lower)
         grow_up, grow_down = (0.45, self.style.under) if self.style.skin else (0.15, 0.12)
-        edge = np.clip(1 - (np.abs(s) / (0.5 * self.width + 0.25 * self.height)) ** 6, 0, 1) ** 0.5
-        hole = (t > u - (grow_up * self.height + 0.5 * self._strip) * edge) & (t < low + grow_down * self.height * edge)
+        upward = min(grow_up * self.height + 0.5 * self._strip, 0.85 * self._above)
+        edge = np.clip(1 - (np.abs(s) / (0.5 * self.width + 0.35 * self.height)) ** 6, 0, 1) ** 0.5
+        hole = (t > u - upward * edge) & (t < low + grow_down * self.height * edge)
         hole &= edge > 0
         near = (np.abs(s) < 0.75 * self.width) & (t > u - 1.0 * self.height) & (t < low + 0.7 * self.height)
         patch = np.ascontiguousarray(rgba[y0:y1, x0:x1, :3])
         seen = rgba[y0:y1, x0:x1, 3] > 200
+        if self.style.skin and not self.style.glows:
+            zone = (np.abs(s) < 0.5 * self.width + 0.8 * self.height) & (t > u - self._above)
+            hole = with_lash_tips(patch, hole, zone & (t < low), near & ~hole & seen)
         ring = near & ~hole & seen
         self._plate = fill_with_skin(patch, hole, ring)
         self._patch = patch
@@ -158,6 +134,8 @@ class Eye:
         rim = (np.abs(s) < 0.5 * self.width) & (t > u - 0.15 * self.height) & (t < low + 0.1 * self.height)
         colours = patch[rim] if rim.any() else patch.reshape(-1, 3)
         luminance = colours @ np.array([0.3, 0.59, 0.11])
+        if self.style.glows:
+            luminance = -luminance
         self._line_rgb = np.median(colours[luminance <= np.percentile(luminance, 6)], axis=0).astype(np.uint8)
 
     def _columns_of(self) -> Float32:
@@ -320,28 +298,6 @@ def _unit(values: Float32) -> Float32:
 def _smooth(value: float, low: float, high: float) -> float:
     x = min(max((value - low) / (high - low), 0.0), 1.0)
     return x * x * (3 - 2 * x)
-
-
-def _for_drawing(rgba: UInt8, eye: Eye, up: F64, low: F64, s: F64, style: EyeStyle) -> EyeStyle:
-    """Plain dots (nearly all of the opening is much darker than the skin) are squeezed, eyes with a white get lids."""
-    inner = np.abs(s) < 0.4 * eye.width
-    grid_s, share = np.meshgrid(s[inner], np.linspace(0.15, 0.85, 9))
-    grid_t = np.interp(grid_s, s, up) * (1 - share) + np.interp(grid_s, s, low) * share
-    inside = _look(rgba, eye._picture(grid_s.astype(np.float32), grid_t.astype(np.float32))) @ np.array(
-        [0.3, 0.59, 0.11]
-    )
-    height = float((low - up).max())
-    around = _look(
-        rgba,
-        eye._picture(
-            grid_s[:1].astype(np.float32), np.interp(grid_s[:1], s, low).astype(np.float32) + np.float32(0.6 * height)
-        ),
-    )
-    skin = float((around @ np.array([0.3, 0.59, 0.11])).mean())
-    is_dot = float((inside < 0.6 * skin).mean()) > 0.8 and height < 2.2 * eye.width
-    if is_dot:
-        return EyeStyle(share=0.5, pad_up=0.12, pad_down=0.12, strip=0.0, squash=True)
-    return style
 
 
 def make_eye(

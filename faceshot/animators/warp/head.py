@@ -1,7 +1,7 @@
 """The head in two and a half dimensions: an ellipsoid with a nose on a node grid, turned as a whole.
 
 Hair and ears lie flat at depth 0 and stay with the skull while the face slides over them; that reads as a head turn.
-Below the chin the motion fades out over one face height: neck and shoulders follow softly. The body only breathes.
+Below the chin the motion fades out: neck and shoulders follow softly. The body only breathes.
 """
 
 from __future__ import annotations
@@ -95,11 +95,13 @@ def _depth(frame: FaceFrame, local: F64, nose: F64 | None, pitch: int) -> F64:
 
 
 def membership(frame: FaceFrame, grid: Grid, *, whole: bool) -> Float32:
-    """1 on the head, smoothly 0 from the chin to one face height below; 1 everywhere for a head without a body."""
+    """1 on the head, smoothly 0 below the chin and, sooner, beside it (shoulders, wings); 1 everywhere for a head
+    without a body."""
     if whole:
         return np.ones((grid.rows, grid.columns), np.float32)
-    down = frame.local(grid.nodes().astype(np.float64))[..., 1]
-    fall = np.clip((down - frame.chin) / frame.height, 0, 1)
+    local = frame.local(grid.nodes().astype(np.float64))
+    beside = np.maximum(np.abs(local[..., 0]) - 0.75 * frame.width, 0)
+    fall = np.clip((local[..., 1] - frame.chin + 0.6 * beside) / (0.85 * frame.height), 0, 1)
     return as_float32(1 - fall * fall * (3 - 2 * fall))
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from faceshot.types import Float32, UInt8
 
-__all__ = ["fill_with_skin", "grain_like", "typical_skin"]
+__all__ = ["fill_with_skin", "grain_like", "typical_skin", "with_lash_tips"]
 
 
 def typical_skin(rgb: UInt8, ring: NDArray[np.bool_]) -> tuple[Float32, float]:
@@ -37,7 +37,7 @@ def fill_with_skin(rgb: UInt8, hole: NDArray[np.bool_], ring: NDArray[np.bool_])
     skin, spread = typical_skin(rgb, ring)
     image = rgb.astype(np.float32)
     distance = np.linalg.norm(image - skin, axis=-1) / (3.0 * spread)
-    weight = np.exp(-(np.minimum(distance, 6.0) ** 2) / 2).astype(np.float32) + np.float32(1e-4)
+    weight = (1 / (1 + distance * distance)).astype(np.float32)
     weight[hole] = 0.0
     levels = [(image * weight[..., None], weight)]
     while min(levels[-1][1].shape) > 2:
@@ -56,7 +56,7 @@ def fill_with_skin(rgb: UInt8, hole: NDArray[np.bool_], ring: NDArray[np.bool_])
         filled = np.where(w[..., None] > 1e-6, colour / np.maximum(w, 1e-6)[..., None], 0) * trust + upper * (1 - trust)
     filled = np.clip(filled, 0, 255)
     # The filling takes over softly at the edge of the hole.
-    soft = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), 1.2)
+    soft = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), max(1.2, 0.02 * float(np.sqrt(hole.sum()))))
     soft = np.clip(soft * 2.0, 0, 1)[..., None]
     return np.clip(filled * soft + image * (1 - soft) + 0.5, 0, 255).astype(np.uint8)
 
@@ -68,3 +68,21 @@ def grain_like(rgb: UInt8, ring: NDArray[np.bool_], hole: NDArray[np.bool_]) -> 
     sigma = float(np.median(np.abs(residual))) if ring.any() else 0.0
     noise = np.random.default_rng(0).normal(0.0, min(sigma, 2.5), image.shape).astype(np.float32)
     return (noise * hole)[..., None]
+
+
+def with_lash_tips(
+    rgb: UInt8, hole: NDArray[np.bool_], zone: NDArray[np.bool_], ring: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """The hole and the small dark strokes of `zone` that touch it: lash tips would float when the lid has gone."""
+    weights = np.array([0.3, 0.59, 0.11])
+    skin, _ = typical_skin(rgb, ring)
+    dark = (rgb @ weights < float(skin @ weights) - 30) & zone & ~hole
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(dark.astype(np.uint8))
+    reach = max(3, round(0.02 * float(np.sqrt(hole.sum())))) | 1
+    near = cv2.dilate(hole.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
+    small = stats[:, cv2.CC_STAT_AREA] < 0.06 * hole.sum()
+    small[0] = False
+    touching = np.zeros(count, bool)
+    touching[np.unique(labels[near])] = True
+    tips = (small & touching)[labels]
+    return hole | (cv2.dilate(tips.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0)
