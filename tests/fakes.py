@@ -10,6 +10,7 @@ import numpy as np
 
 from faceshot.animators import Window
 from faceshot.errors import FaceshotError
+from faceshot.topology import ARKIT_INDEX
 from faceshot.types import CameraImage, Character, Drive, FaceState, Rendered
 from live.clock import Clock
 from live.config import Config, load_config
@@ -38,7 +39,7 @@ CAMERA_WH = (64, 48)
 def a_face(mouth: float = 0.0) -> FaceState:
     """A face as a network tracker sends it: blendshapes and a head pose."""
     shapes = np.zeros(52, np.float32)
-    shapes[17] = mouth  # jawOpen
+    shapes[ARKIT_INDEX["jawOpen"]] = mouth
     return FaceState(CAMERA_WH, 1.0, blendshapes=shapes, head=np.eye(4, dtype=np.float32))
 
 
