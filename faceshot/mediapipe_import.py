@@ -60,11 +60,16 @@ def quiet() -> Iterator[None]:
 
 def _redirected() -> Iterator[None]:
     try:
-        terminal = os.dup(2)
-    except OSError:  # no stderr at all, as under pythonw on Windows
+        caught = tempfile.TemporaryFile()
+    except OSError:  # nowhere to put it: chatter is the lesser evil
         yield
         return
-    with tempfile.TemporaryFile() as caught:
+    with caught:
+        try:
+            terminal = os.dup(2)
+        except OSError:  # no stderr at all, as under pythonw on Windows
+            yield
+            return
         os.dup2(caught.fileno(), 2)
         try:
             yield

@@ -33,6 +33,31 @@ def test_an_error_inside_leaves_stderr_as_it_was(capfd: pytest.CaptureFixture[st
     assert capfd.readouterr().err == "before\nafter\n"
 
 
+def test_without_room_for_a_temporary_file_all_is_shown(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk_full() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", disk_full)
+    with quiet():
+        os.write(2, b"W0000 00:00:1.5 1 a.cc:1] chatter\n")
+    assert "chatter" in capfd.readouterr().err
+
+
+def test_a_process_without_stderr() -> None:
+    done = in_a_fresh_process(
+        """
+        import os
+        from faceshot.mediapipe_import import quiet
+        os.close(2)
+        with quiet():
+            print("worked")
+        """
+    )
+    assert (done.returncode, done.stdout) == (0, "worked\n")
+
+
 def test_threads_take_turns(capfd: pytest.CaptureFixture[str]) -> None:
     """Eight threads that redirect at once leave stderr where it was, and nothing is lost."""
 
