@@ -218,9 +218,7 @@ def _check_is_file(path: Path) -> None:
     if path.is_dir():
         raise SourceError(f"{path} is a folder; a source is one video file.", "Give the file's name.")
     if not path.exists():
-        raise SourceError(
-            f"There is no file {path}.", "Give a video file, a camera index or name, or `demo`; see: faceshot devices"
-        )
+        raise SourceError(f"There is no file {path}.", "Check the path; it should be a video of a face.")
     if path.is_file() and path.stat().st_size == 0:
         raise SourceError(f"{path.name} is empty (0 bytes).", "Copy or record it again.")
 
