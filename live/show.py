@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
@@ -321,7 +322,7 @@ class Show:
         motion = self.config.motion
         if self._puppet is not None:
             self._puppet.mirror = self.config.output.mirror
-            self._puppet.puppeteer.settings = MotionSettings(
+            settings = MotionSettings(
                 head=motion.gains.head,
                 eyes=motion.gains.eyes,
                 brows=motion.gains.brows,
@@ -331,6 +332,8 @@ class Show:
                 hold_s=motion.hold_s,
                 idle=motion.idle,
             )
+            # Between two frames, never in the middle of one.
+            self._puppet.soon(partial(setattr, self._puppet.puppeteer, "settings", settings))
 
 
 def _row(spec: str, character: Character) -> dict[str, str]:
