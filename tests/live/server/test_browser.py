@@ -18,6 +18,7 @@ from live.clock import LoopClock
 from live.config import load_config
 from live.server.serve import listen
 from live.show import Show
+from protocols.viewer import Chunk, Codec, Frame, encode_chunk
 from tests.fakes import CostlyAnimator, ScriptedSource, a_character, a_face, a_show
 from tests.live.server.harness import Served, served
 
@@ -141,6 +142,24 @@ def test_the_mask_arrives_exactly(page: Page) -> None:
             f"[...document.querySelector('canvas').getContext('2d').getImageData(0, 64, {SIDE}, 1).data]"
         )
     assert row[3::4] == rgba[64, :, 3].tolist()
+
+
+def test_the_decoder_in_the_browser_is_as_strict_as_ours(page: Page) -> None:
+    """The documented sample decodes; cut at any byte, or with a byte too many, it does not."""
+    sample = encode_chunk(Chunk(7, 1_000_000_000, Codec.JPEG_MASK, (512, 256), (Frame(b"\xff\xd8", b"\x89"),)))
+    wrong = [sample[:length] for length in range(len(sample))] + [sample + b"\0"]
+    wrong += [sample[:at] + bytes([value]) + sample[at + 1 :] for at, value in ((0, 0), (3, 2), (4, 9), (5, 2), (7, 0))]
+    decode = """async (chunks) => {
+        const { decodeChunk } = await import('/static/viewer-protocol.js');
+        const tried = (bytes) => { try { return decodeChunk(new Uint8Array(bytes).buffer); } catch { return null; } };
+        return chunks.map(tried).map((c) => c && [c.sequence, c.captureMs, c.codec, c.key, c.width, c.height,
+            c.frames.map((f) => [f.picture.size, f.mask.size, f.offsetMs])]);
+    }"""
+    with served(make_show()) as server:
+        page.goto(f"{server.url}/view")
+        good, *bad = page.evaluate(decode, [list(data) for data in (sample, *wrong)])
+    assert good == [7, 1000, 2, True, 512, 256, [[2, 1, 0]]]
+    assert bad == [None] * len(wrong)
 
 
 def test_fit(page: Page) -> None:
