@@ -36,7 +36,7 @@ def test_there_are_eight_of_different_kinds() -> None:
 def test_the_package_stays_small() -> None:
     sizes = [path.stat().st_size for path in (ASSETS / "characters").glob("*.faceshot")]
     assert max(sizes) <= 700_000 and sum(sizes) < 6_000_000
-    assert all(path.stat().st_size <= 520_000 for path in (ASSETS / "motions").glob("*.motion"))
+    assert all(path.stat().st_size <= 500_000 for path in (ASSETS / "motions").glob("*.motion"))
 
 
 def test_picture_is_a_cut_out(character: Character) -> None:

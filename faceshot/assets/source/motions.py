@@ -229,7 +229,7 @@ def main() -> None:
     d0, d6, d10 = (track(folder / f"{n}.mp4", limit) for n, limit in (("d0", 78), ("d6", 440), ("d10", 448)))
     MOTIONS.mkdir(exist_ok=True)
     clips = {
-        "talking": (talking(d6, 8, 408), {"performance": "recorded (d6), end cross-faded into the start"}),
+        "talking": (talking(d6, 8, 388), {"performance": "recorded (d6), end cross-faded into the start"}),
         "expressions": (
             expressions(d0, d6, d10),
             {
