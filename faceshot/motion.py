@@ -151,9 +151,9 @@ def make_filter() -> OneEuro:
     def tune(channels: slice | NDArray[np.intp], rest_hz: float, hz_per_unit_and_second: float) -> None:
         cutoff_hz[channels], beta[channels] = rest_hz, hz_per_unit_and_second
 
-    tune(ROTATION, 1.1, 6.0)
-    tune(TRANSLATION, 0.9, 8.0)
-    tune(SCALE, 0.9, 8.0)
+    tune(ROTATION, 1.1, 12.0)
+    tune(TRANSLATION, 0.9, 20.0)
+    tune(SCALE, 0.9, 20.0)
     tune(LIDS, 5.0, 3.0)
     tune(GAZE, 3.0, 12.0)
     tune(DELTA, 6.0, 40.0)

@@ -69,10 +69,10 @@ _LAST: Final = np.array([last for _, _, _, last in _BODIES])
 _OWNER: Final = np.zeros(N_POINTS, np.intp)
 for _body, (_name, _points, _end0, _end1) in enumerate(_BODIES):
     _OWNER[list(_points)] = _body
-_EYES: Final = np.array([_EYE_L, _EYE_R])
-# Heights of the 70 points -> openings of the two eyes, then the middles of the two openings.
-_LID_SUMS: Final = np.zeros((N_POINTS, 4))
-for _eye, (_upper, _lower) in enumerate((((37, 38), (41, 40)), ((43, 44), (47, 46)))):
+_EYES: Final = slice(_EYE_L, _EYE_R + 1)
+# Heights of points 36-47 -> openings of the two eyes, then the middles of the two openings.
+_LID_SUMS: Final = np.zeros((12, 4))
+for _eye, (_upper, _lower) in enumerate((((1, 2), (5, 4)), ((7, 8), (11, 10)))):
     _LID_SUMS[_upper, _eye], _LID_SUMS[_lower, _eye] = -0.5, 0.5
     _LID_SUMS[[*_upper, *_lower], 2 + _eye] = 0.25
 # Upper and lower lip points that face each other; every other point is its own partner.
@@ -181,7 +181,7 @@ class Retargeter:
 
         self._d_pupils = self._d_rest[68:] / d_chords[_EYES]
         self._pupils_move = moves[68:, 0] * chords[_EYES]
-        gap, middle = (self._rest_xy[:, 1] @ _LID_SUMS).reshape(2, 2)
+        gap, middle = (self._rest_xy[36:48, 1] @ _LID_SUMS).reshape(2, 2)
         self._lid_gap = np.where(np.abs(gap) > _TINY, gap, 1.0)
         # Pupils are placed against the middle of the opening, so that they go where the lids go.
         self._pupils_rest = self._rest_xy[68:] - np.stack([np.zeros(2), middle], axis=1)
@@ -216,7 +216,7 @@ class Retargeter:
         towards = np.minimum(np.maximum(spread, self._towards_low), self._towards_high)
         moved = self._rest_xy + self._opening * spread + self._closing_more * towards + self._sliding * middle
 
-        lids = moved[:, :, 1] @ _LID_SUMS
+        lids = moved[:, 36:48, 1] @ _LID_SUMS
         squeeze = np.minimum(np.maximum(lids[:, :2] / self._lid_gap, 0.0), 1.0)
         look = (local[:, 68:] / chords[:, _EYES] - self._d_pupils) * self._pupils_move
         moved[:, 68:, 0] = self._pupils_rest[:, 0] + look.real

@@ -25,8 +25,9 @@ def delay_frames(response):
     return after - (response[after] - 0.5) / (response[after] - before)
 
 
-@pytest.mark.parametrize(("channels", "noise"), [(ROTATION, np.radians(0.25)), (TRANSLATION, 0.002)])
+@pytest.mark.parametrize(("channels", "noise"), [(ROTATION, np.radians(0.15)), (TRANSLATION, 0.002)])
 def test_jitter_of_a_still_head_falls_by_sixty_percent(channels, noise):
+    """Noise as measured on calm faces: 0.05 to 0.17 degrees with the face mesh, 0.02 to 0.05 with the landmarker."""
     width = len(range(*channels.indices(N_CHANNELS)))
     signal = np.random.default_rng(0).normal(0, noise, (600, width))
     smooth = run(channels, signal)
