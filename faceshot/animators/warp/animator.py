@@ -277,7 +277,7 @@ def _open_mouth(
     edges = np.array([[box[0], box[1]], [box[2], box[1]], [box[0], box[3]], [box[2], box[3]]], np.float32)[None]
     still = (edges + puppet.head.grid.sample(head_back, edges))[0]
     still = np.clip(still, _corner(operator.grid, 0), _corner(operator.grid, 1))
-    left, top, right, bottom = *(still.min(0) - 2 * pitch), *(still.max(0) + 2 * pitch)
+    (left, top), (right, bottom) = still.min(0) - 2 * pitch, still.max(0) + 2 * pitch
     around = Grid.covering(left, top, right, bottom, pitch)
     at_lower, window = _map_of(puppet, box, head_back, around, invert(operator.grid, lower_forward, over=around))
     raised = -float((delta[61:64] @ as_float32(mouth.lips.axis_y)).mean())

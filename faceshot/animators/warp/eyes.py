@@ -119,7 +119,7 @@ class Eye:
         hole = (t > u - upward * edge) & (t < low + grow_down * self.height * edge)
         hole &= edge > 0
         near = (np.abs(s) < 0.75 * self.width) & (t > u - 1.0 * self.height) & (t < low + 0.7 * self.height)
-        patch = np.ascontiguousarray(rgba[y0:y1, x0:x1, :3])
+        patch: UInt8 = np.ascontiguousarray(rgba[y0:y1, x0:x1, :3])
         seen = rgba[y0:y1, x0:x1, 3] > 200
         if self.style.skin and not self.style.glows:
             zone = (np.abs(s) < 0.5 * self.width + 0.8 * self.height) & (t > u - self._above)
@@ -204,7 +204,7 @@ class Eye:
         closing = min(max(1 - opening, 0.0), 1.0)
         amount = _smooth(closing, 0.05, 0.45)
         there = self._patch_point(s, source)
-        shown = sample(self._patch, there) if amount < 1 else None
+        shown: UInt8 | None = sample(self._patch, there) if amount < 1 else None
         if amount > 0:
             # Bare skin, with only what is darker than skin (lashes, lid line) carried along: no stretched sockets and
             # no slivers of white where the eye is wider than its landmarks.

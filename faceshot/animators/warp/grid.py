@@ -9,13 +9,16 @@ Convention:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
-from faceshot.types import Float32
+from faceshot.types import Float32, UInt8
 
 __all__ = ["Grid", "invert", "sample"]
+
+Image = TypeVar("Image", Float32, UInt8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,14 @@ class Grid:
 
     def upsample(self, field: Float32) -> Float32:
         """Node values (rows, columns, C) to pixel values of the whole block."""
-        return cv2.resize(field, self.size_wh, interpolation=cv2.INTER_LINEAR)  # type: ignore[no-any-return]
+        pixels: Float32 = cv2.resize(field, self.size_wh, interpolation=cv2.INTER_LINEAR)
+        return pixels
 
 
-def sample(image: Float32, at: Float32, outside: int = cv2.BORDER_REPLICATE) -> Float32:
+def sample(image: Image, at: Float32, outside: int = cv2.BORDER_REPLICATE) -> Image:
     """Bilinear values of an image at (h, w, 2) float32 coordinates of its own pixels."""
-    return cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=outside)  # type: ignore[no-any-return]
+    values: Image = cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=outside)
+    return values
 
 
 def invert(grid: Grid, forward: Float32, over: Grid | None = None, steps: int = 3, reach: float = 3.0) -> Float32:
@@ -108,4 +113,4 @@ def _slopes(u: Float32) -> Float32:
     along_x = (padded[1:-1, 2:] - padded[1:-1, :-2]) * np.float32(0.5)
     along_y = (padded[2:, 1:-1] - padded[:-2, 1:-1]) * np.float32(0.5)
     one = np.float32(1.0)
-    return cv2.merge([along_x[..., 0] + one, along_y[..., 0], along_x[..., 1], along_y[..., 1] + one])  # type: ignore
+    return cv2.merge([along_x[..., 0] + one, along_y[..., 0], along_x[..., 1], along_y[..., 1] + one])
