@@ -14,6 +14,7 @@ import pytest
 from faceshot.animators import Animator
 from faceshot.errors import FaceshotError, MotionClipError
 from faceshot.motion_clip import MotionClip, write_clip
+from faceshot.topology import ARKIT_INDEX
 from faceshot.types import Drive, FaceState, Rendered
 from live.errors import SinkError, SourceError
 from live.render import Report, render
@@ -148,7 +149,7 @@ def test_the_neutral_is_the_calmest_moment_and_not_the_first(tmp_path: Path) -> 
         ScriptedTracker([*[open_mouth] * 10, *[calm] * 15]),
         animator,
     )
-    jaw = [float(drive.blendshapes[17]) for drive in animator.drives]
+    jaw = [float(drive.blendshapes[ARKIT_INDEX["jawOpen"]]) for drive in animator.drives]
     assert max(jaw[2:10]) > 0.5
     assert max(jaw[-5:]) < 0.05
 
