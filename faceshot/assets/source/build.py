@@ -3,7 +3,7 @@
 Run `python -m faceshot.assets.source.build`, or with the names of some.
 
 Every character is a module beside this one with `draw() -> ink.Drawing`. Chromium (through playwright) paints the SVG,
-and the ray-marched shape under it when the character is a solid one: it is the only tool needed beside the package itself.
+and the ray-marched shape under it when the character is a solid one: the only tool needed beside the package itself.
 """
 
 from __future__ import annotations

@@ -170,14 +170,14 @@ def expressions(d0: Take, d6: Take, d10: Take) -> list[FaceState]:
     wink_left = bump(t, 2.7, 0.14, 0.45, 0.22)
     wink_right = bump(t, 4.0, 0.14, 0.45, 0.22)
     smiling = bump(t, 2.55, 0.3, 2.2, 0.5) * 0.55 + bump(t, 7.3, 0.45, 1.5, 0.6)
-    raised = bump(t, 5.5, 0.2, 0.5, 0.3) * 1.6 + bump(t, 15.3, 0.18, 0.75, 0.35) * 1.8
+    raised = bump(t, 5.5, 0.2, 0.5, 0.3) * 0.8 + bump(t, 15.3, 0.18, 0.75, 0.35)
     kissing = bump(t, 16.9, 0.25, 0.35, 0.3)
     gaping = bump(t, 15.35, 0.2, 0.65, 0.35)
     left_shut, right_shut = (np.minimum(shut_both + w, 1.0) for w in (wink_left, wink_right))
     tilt = bump(t, 7.4, 0.5, 0.5, 0.45) * 8 - bump(t, 8.5, 0.4, 0.3, 0.5) * 8
     pose = np.stack(
         [
-            bump(t, 12.7, 0.45, 0.35, 0.5) * 11 - bump(t, 13.9, 0.45, 0.3, 0.5) * 10 - 2.0 * raised,
+            bump(t, 12.7, 0.45, 0.35, 0.5) * 11 - bump(t, 13.9, 0.45, 0.3, 0.5) * 10 - 3.0 * raised,
             bump(t, 9.4, 0.55, 0.5, 0.7) * 19 - bump(t, 11.0, 0.55, 0.5, 0.6) * 19,
             tilt - 4 * wink_left + 4 * wink_right + 6 * kissing,
         ],
@@ -200,7 +200,7 @@ def expressions(d0: Take, d6: Take, d10: Take) -> list[FaceState]:
         side = left[:, None] * left_shut[k] + (1 - left[:, None]) * right_shut[k]
         points[k] += closed * side
         points[k] += (smile[0] * smiling[k] + kiss[0] * kissing[k] * 0.9 + gape[0] * gaping[k] * 0.8) * lower
-        points[k] += brows_up[0] * band * raised[k] - closed * 0.12 * min(raised[k], 1.5)
+        points[k] += brows_up[0] * band * raised[k] - closed * 0.25 * raised[k]
         for s in iris.values():
             points[k, s, 0] += look[k, 0] * eye_width
         # The subject's right eye is the image's left one.
@@ -208,8 +208,8 @@ def expressions(d0: Take, d6: Take, d10: Take) -> list[FaceState]:
         b[ARKIT_INDEX["eyeBlinkRight"]] = blink_shapes[ARKIT_INDEX["eyeBlinkRight"]] * left_shut[k]
         b[ARKIT_INDEX["eyeBlinkLeft"]] = blink_shapes[ARKIT_INDEX["eyeBlinkLeft"]] * right_shut[k]
         side_shapes = smile[1] * smiling[k] + kiss[1] * kissing[k] * 0.9 + gape[1] * gaping[k] * 0.8
-        b += side_shapes * only + up_shapes * min(raised[k], 1.0)
-        b[name("eyeWideLeft", "eyeWideRight")] = 0.3 * min(raised[k], 1.5)
+        b += side_shapes * only + up_shapes * raised[k]
+        b[name("eyeWideLeft", "eyeWideRight")] = 0.4 * raised[k]
         if look[k, 0] > 0:  # towards the image's right: the subject's left
             b[name("eyeLookOutLeft", "eyeLookInRight")] += 5 * look[k, 0]
         else:
