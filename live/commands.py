@@ -75,19 +75,14 @@ def bench(config: Config, seconds: float, minutes: float, json_file: Path | None
 
 def render(config: Config, drive: str, out: Path, overwrite: bool) -> int:
     """Offline: every frame of the driver exactly once, with a progress bar for both passes."""
-    from faceshot.puppeteer import MotionSettings
     from live.build import build_animator, build_tracker, open_character
     from live.errors import SinkError
     from live.render import render as render_file
+    from live.show import motion_settings
 
     if out.exists() and not overwrite:
         raise SinkError(f"{out} exists already.", "Replace it with --overwrite, or choose another name.")
 
-    motion = config.motion
-    settings = MotionSettings(
-        **motion.gains.model_dump(), smoothing=motion.smoothing, mirror=bool(motion.mirror), hold_s=motion.hold_s,
-        idle=motion.idle,
-    )  # fmt: skip
     character = open_character(config.character.spec, config)
     animator = build_animator(config.animator.kind)
     try:
@@ -105,7 +100,7 @@ def render(config: Config, drive: str, out: Path, overwrite: bool) -> int:
                 out,
                 lambda: build_tracker(config),
                 animator,
-                settings,
+                motion_settings(config.motion, bool(config.motion.mirror)),  # files are not mirrored by themselves
                 config.output.background,
                 overwrite,
                 progress,

@@ -19,7 +19,7 @@ from faceshot.puppeteer import MotionSettings, Puppeteer
 from faceshot.types import Character, Rendered
 from live.air import IDLE_SEQ, Air
 from live.clock import Clock
-from live.config import Config, with_changes
+from live.config import Config, MotionConfig, with_changes
 from live.edges import Fanout, Packet
 from live.errors import ConfigError, SourceError, first_of
 from live.face_finder import FaceFinder
@@ -31,7 +31,7 @@ from live.stages import Sink, Source, Styled, Tracker
 from live.stats import Stats
 from live.workers import Worker
 
-__all__ = ["Parts", "Show"]
+__all__ = ["Parts", "Show", "motion_settings"]
 
 log = logging.getLogger(__name__)
 
@@ -319,21 +319,26 @@ class Show:
 
     def _apply(self) -> None:
         """Hand the settings that may change in the middle of a show to those who use them."""
-        motion = self.config.motion
         if self._puppet is not None:
             self._puppet.mirror = self.config.output.mirror
-            settings = MotionSettings(
-                head=motion.gains.head,
-                eyes=motion.gains.eyes,
-                brows=motion.gains.brows,
-                mouth=motion.gains.mouth,
-                smoothing=motion.smoothing,
-                mirror=self._mirrored,
-                hold_s=motion.hold_s,
-                idle=motion.idle,
-            )
+            settings = motion_settings(self.config.motion, self._mirrored)
             # Between two frames, never in the middle of one.
             self._puppet.soon(partial(setattr, self._puppet.puppeteer, "settings", settings))
+
+
+def motion_settings(motion: MotionConfig, mirror: bool) -> MotionSettings:
+    """The puppeteer's settings from the configuration's.
+
+    Args:
+        mirror: the effective one, for `motion.mirror` may leave it to the source.
+    """
+    return MotionSettings(
+        **motion.gains.model_dump(),
+        smoothing=motion.smoothing,
+        mirror=mirror,
+        hold_s=motion.hold_s,
+        idle=motion.idle,
+    )
 
 
 def _row(spec: str, character: Character) -> dict[str, str]:
