@@ -171,6 +171,9 @@ class Retargeter:
         part = _part_gains(chords, d_chords, widths[1])
         middle, d_middle = _pair_middles(self._rest_xy), _pair_middles(d_rest_xy)
         opening, closing = _point_gains(self._rest_xy - middle, d_rest_xy - d_middle, part, widths)
+        # Thin outer lips must not be overtaken by the inner ones.
+        outer = _OWNER == _OUTER
+        opening[outer, 1] = np.maximum(opening[outer, 1], part[outer, 1])
         along, _ = _point_gains(middle, d_middle, part, widths)
         self._opening, self._closing_more = opening * moves, (closing - opening) * moves
         # The line between the lips has no axis to close on: up and down it moves by the part's own gain.

@@ -135,6 +135,17 @@ def test_a_curved_mouth_that_smiles_stays_shut():
         assert out[60, 1] < character[60, 1] - 5
 
 
+def test_inner_lips_do_not_overtake_thin_outer_ones():
+    driver = np.stack([FACE, FACE])
+    driver[1, [65, 66, 67, 55, 56, 57, 58, 59], 1] += 30
+    thin = FACE.copy()
+    for outer, inner in ((51, 62), (50, 61), (52, 63), (57, 66), (56, 65), (58, 67)):
+        thin[outer] = FACE[inner] + 0.15 * (FACE[outer] - FACE[inner])
+    out = retarget(driver, thin)[1]
+    assert (out[[56, 57, 58], 1] > out[[65, 66, 67], 1]).all()
+    assert (out[[50, 51, 52], 1] < out[[61, 62, 63], 1]).all()
+
+
 def test_a_tiny_face_walks_as_published(synthetic):
     ours = retarget(with_pupils(synthetic["tiny_face_walk/driver"]), with_pupils(synthetic["tiny_face_walk/target"]))
     away = np.linalg.norm(ours[:, :68] - synthetic["tiny_face_walk/out_float"], axis=-1)
