@@ -104,6 +104,7 @@ def render(config: Config, drive: str, out: Path, overwrite: bool) -> int:
                 config.output.background,
                 overwrite,
                 progress,
+                config.output.mirror,
             )
     finally:
         animator.close()

@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from faceshot.animators import Animator
+from faceshot.animators.output import mirrored
 from faceshot.motion_clip import open_clip
 from faceshot.puppeteer import MotionSettings, Puppeteer, best_neutral
 from faceshot.types import CameraImage, Character, FaceState
@@ -71,6 +72,7 @@ def render(
     background: str = "transparent",
     overwrite: bool = False,
     progress: Progress = lambda stage, done, total: None,
+    mirror: bool = False,
 ) -> Report:
     """Render `drive` performed by `character` into `out`: every frame exactly once, at its own time, with its sound.
 
@@ -83,6 +85,7 @@ def render(
         settings: how motion is carried over.
         background: behind the character, see `live.sinks.canvas.parse_background`; black in an .mp4 by default.
         overwrite: replace an existing `out`.
+        mirror: flip the pictures left to right.
 
     Raises:
         SourceError, MotionClipError: the driver cannot be read, or no frame of it shows a face.
@@ -112,7 +115,7 @@ def render(
         overwrite=overwrite,
     )
     try:
-        _draw(performance, puppeteer, animator, Canvas(character.size_wh, backdrop), writer, progress)
+        _draw(performance, puppeteer, animator, Canvas(character.size_wh, backdrop), writer, progress, mirror)
     except BaseException:  # Ctrl-C too: nothing half-written stays behind
         writer.discard()
         raise
@@ -154,6 +157,7 @@ def _draw(
     canvas: Canvas,
     writer: VideoWriter,
     progress: Progress,
+    mirror: bool,
 ) -> None:
     pts = performance.pts
     ends = [*pts[1:], pts[-1] + performance.interval_pts]
@@ -161,6 +165,7 @@ def _draw(
     for i, state in enumerate(performance.states):
         drive = puppeteer.step(state, float((pts[i] - before) * performance.time_base))
         before = pts[i]
-        rgba = animator.render([drive])[0].rgba
+        picture = animator.render([drive])[0]
+        rgba = (mirrored(picture) if mirror else picture).rgba
         writer.write(canvas.rgba(rgba) if writer.takes_alpha else canvas.rgb(rgba), pts[i], ends[i] - pts[i])
         progress("draw", i + 1, len(performance.states))

@@ -191,6 +191,22 @@ def test_render_writes_every_frame_once(clip: Path, tmp_path: Path, capsys: pyte
     assert main([*args, "--overwrite"]) == 0
 
 
+def test_render_mirrors_the_picture_when_told(clip: Path, tmp_path: Path) -> None:
+    import av
+    import numpy as np
+
+    pictures = []
+    for mirror in ("false", "true"):
+        out = tmp_path / f"{mirror}.mp4"
+        small = ["--set", "animator.max_side_px=128", "--set", f"output.mirror={mirror}"]
+        assert main(["render", "mika", str(clip), "-o", str(out), *small]) == 0
+        with av.open(str(out)) as video:
+            pictures.append(next(video.decode(video=0)).to_ndarray(format="rgb24").astype(int))
+    plain, flipped = pictures
+    assert np.abs(plain[:, ::-1] - flipped).mean() < 3
+    assert np.abs(plain - flipped).mean() > 6
+
+
 def test_devices_lists_characters_clips_and_what_to_do_without_a_camera(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["devices"]) == 0
     said = capsys.readouterr().out
