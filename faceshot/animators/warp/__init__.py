@@ -3,9 +3,9 @@
 frame       where the face is and how large
 grid        coarse node grids, sampling, Newton inversion
 lips        the lip line
-operator    landmark motion -> dense field with a slit along the lips, solved at load
+sheets      landmark motion -> dense field with a slit along the lips, solved at load
 head        the head as an ellipsoid: yaw, pitch, roll, translation, scale, breathing
-eyes, skin  lids, lid skin, gaze
+eyes        lids and gaze; eye_styles: how each kind closes; skin: what a lid is made of
 mouth       two sheets and the inside of the mouth
 matte       figure and plate of an opaque picture
 animator    the order of it all

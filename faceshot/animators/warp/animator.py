@@ -33,6 +33,16 @@ _NOSE_FOLLOWS = np.float32(0.3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Scratch:
+    """Large arrays that every frame writes anew; fresh ones would cost more in page faults than in arithmetic."""
+
+    block: Float32  # the head grid's block, 2 channels
+    where: Float32  # (H, W, 2)
+    fixed: NDArray[np.int16]  # (H, W, 2)
+    fraction: NDArray[np.uint16]  # (H, W)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Puppet:
     """Everything that depends on the character only."""
 
@@ -47,6 +57,7 @@ class _Puppet:
     eyes: tuple[Eye | None, Eye | None]
     lips: LipLine | None
     mouth: Mouth | None
+    scratch: _Scratch
     jaw: Float32  # (17, 1) share of the jaw points' motion that moves skin
 
 
@@ -123,6 +134,12 @@ def _prepare(character: Character) -> _Puppet:
         eyes=eyes,
         lips=lips,
         mouth=mouth,
+        scratch=_Scratch(
+            np.empty((coarse.size_wh[1], coarse.size_wh[0], 2), np.float32),
+            np.empty((height, width, 2), np.float32),
+            np.empty((height, width, 2), np.int16),
+            np.empty((height, width), np.uint16),
+        ),
         jaw=(_JAW_SLIDES * np.float32(_JAW_DROPS[character.kind]))[:, None],
     )
 
@@ -217,7 +234,9 @@ def _render(puppet: _Puppet, drive: Drive) -> UInt8:
     upper_forward = operator.field(operator.upper, delta)
     upper_back = invert(operator.grid, upper_forward) if moving else np.zeros_like(upper_forward)
 
-    where = cv2.add(head.grid.upsample(head_back)[:height, :width], puppet.identity)
+    scratch = puppet.scratch
+    block = head.grid.upsample(head_back, scratch.block)
+    where: Float32 = cv2.add(block[:height, :width], puppet.identity, dst=scratch.where)
     forward = [(head.grid, head_forward), (operator.grid, upper_forward)]
     if moving:
         grid = operator.grid
@@ -229,7 +248,7 @@ def _render(puppet: _Puppet, drive: Drive) -> UInt8:
     opened = None
     if puppet.mouth is not None and moving:
         opened = _open_mouth(puppet, puppet.mouth, delta, where, forward, head_back)
-    fixed, fraction = cv2.convertMaps(where, None, cv2.CV_16SC2)
+    fixed, fraction = cv2.convertMaps(where, None, cv2.CV_16SC2, scratch.fixed, scratch.fraction)
     out = cv2.remap(puppet.texture, fixed, fraction, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     _draw_eyes(puppet, drive, out, where, forward)
     if opened is not None and puppet.mouth is not None:

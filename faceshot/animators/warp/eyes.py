@@ -100,7 +100,7 @@ class Eye:
     def box(self) -> Float32:
         """(n, 2) points around all that the lids may change, in the resting picture."""
         s = np.array([-0.6, 0.0, 0.6], np.float32) * self.width
-        top, bottom = self._upper.min() - self._above - 0.3 * self.height, self._lower.max() + self._below
+        top, bottom = self._upper.min() - self._above, self._lower.max() + self._below
         return np.concatenate([self._picture(s, np.full(3, t, np.float32)) for t in (top, (top + bottom) / 2, bottom)])
 
     def _lid_skin(self, rgba: UInt8, kind: CharacterKind) -> None:
@@ -172,9 +172,9 @@ class Eye:
             Source (t, same s), distances below the upper and above the lower lid as they are now, and (h, w, 2) the
             resting lids.
         """
-        now = np.stack(self.curves(opening), axis=-1)[None]
-        column = self._column(s)
-        lids, rest = sample(now, column), sample(self._table_rest, column)
+        table = np.concatenate([np.stack(self.curves(opening), axis=-1)[None], self._table_rest], axis=-1)
+        looked = sample(table, self._column(s))
+        lids, rest = looked[..., :2], looked[..., 2:]
         un, ln, u, low = lids[..., 0], lids[..., 1], rest[..., 0], rest[..., 1]
         strip, above, below = np.float32(self._strip), np.float32(self._above), np.float32(self._below)
         # Above: still at the top, stretched down to the strip of lashes, which moves as it is.

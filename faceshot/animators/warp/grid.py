@@ -59,9 +59,9 @@ class Grid:
         """A field of this grid, bilinear at pixel coordinates (h, w, 2)."""
         return sample(field, self.cells(points_xy), outside)
 
-    def upsample(self, field: Float32) -> Float32:
-        """Node values (rows, columns, C) to pixel values of the whole block."""
-        pixels: Float32 = cv2.resize(field, self.size_wh, interpolation=cv2.INTER_LINEAR)
+    def upsample(self, field: Float32, out: Float32 | None = None) -> Float32:
+        """Node values (rows, columns, C) to pixel values of the whole block, into `out` if given."""
+        pixels: Float32 = cv2.resize(field, self.size_wh, dst=out, interpolation=cv2.INTER_LINEAR)
         return pixels
 
 
