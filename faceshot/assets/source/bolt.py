@@ -1,11 +1,25 @@
 """Bolt: a small robot with a glass face of light."""
-# ruff: noqa: E501, E731
+# ruff: noqa: E501
 
 from __future__ import annotations
 
 import numpy as np
 
-from faceshot.assets.source.ink import Drawing, along, blur, both, curve, d, flip, gradient, mirror, path, ribbon, sheet
+from faceshot.assets.source.ink import (
+    Drawing,
+    Points,
+    along,
+    blur,
+    both,
+    curve,
+    d,
+    flip,
+    gradient,
+    mirror,
+    path,
+    ribbon,
+    sheet,
+)
 
 GLSL = """
 vec2 map(vec3 p) {
@@ -96,14 +110,17 @@ def draw() -> Drawing:
         blur("b8", 8),
         blur("b16", 14),
     ]
-    glow = lambda points, w: (
-        f'<path d="{d(curve(points), closed=False)}" fill="none" stroke="#18e0ff" stroke-width="{w + 6}" stroke-linecap="round" opacity="0.5" filter="url(#b8)"/>'
-        f'<path d="{d(curve(points), closed=False)}" fill="none" stroke="#5ff0ff" stroke-width="{w}" stroke-linecap="round"/>'
-        f'<path d="{d(curve(points), closed=False)}" fill="none" stroke="#eaffff" stroke-width="{w * 0.35}" stroke-linecap="round"/>'
-    )
-    shine = lambda x: (
-        f'<ellipse cx="{x - 13}" cy="460" rx="10" ry="12" fill="#fff"/><circle cx="{x + 12}" cy="494" r="5" fill="#fff" opacity="0.8"/>'
-    )
+
+    def glow(points: Points, w: float) -> str:
+        return (
+            f'<path d="{d(curve(points), closed=False)}" fill="none" stroke="#18e0ff" stroke-width="{w + 6}" stroke-linecap="round" opacity="0.5" filter="url(#b8)"/>'
+            f'<path d="{d(curve(points), closed=False)}" fill="none" stroke="#5ff0ff" stroke-width="{w}" stroke-linecap="round"/>'
+            f'<path d="{d(curve(points), closed=False)}" fill="none" stroke="#eaffff" stroke-width="{w * 0.35}" stroke-linecap="round"/>'
+        )
+
+    def shine(x: float) -> str:
+        return f'<ellipse cx="{x - 13}" cy="460" rx="10" ry="12" fill="#fff"/><circle cx="{x + 12}" cy="494" r="5" fill="#fff" opacity="0.8"/>'
+
     svg = sheet(
         defs,
         '<image href="shape:" width="1024" height="1024"/>',

@@ -1,5 +1,5 @@
 """Ember: a young fire dragon."""
-# ruff: noqa: E501, E731
+# ruff: noqa: E501
 
 from __future__ import annotations
 
@@ -162,9 +162,10 @@ def draw() -> Drawing:
         blur("b2", 2),
         blur("b6", 6),
     ]
-    shine = lambda x: (
-        f'<ellipse cx="{x - 16}" cy="454" rx="12" ry="15" fill="#fff" transform="rotate(18 {x - 16} 454)"/><circle cx="{x + 18}" cy="498" r="6" fill="#fff" opacity="0.85"/>'
-    )
+
+    def shine(x: float) -> str:
+        return f'<ellipse cx="{x - 16}" cy="454" rx="12" ry="15" fill="#fff" transform="rotate(18 {x - 16} 454)"/><circle cx="{x + 18}" cy="498" r="6" fill="#fff" opacity="0.85"/>'
+
     brow = path(
         ribbon(BROW, [4, 13, 16, 13, 4]), "#2a0406", opacity=0.5, filter="url(#b6)", transform="translate(0 5)"
     ) + path(ribbon(BROW, [3, 12, 15, 12, 4]), "#4a080e")

@@ -1,5 +1,5 @@
 """Luna: an axolotl with feathery gills."""
-# ruff: noqa: E501, E731
+# ruff: noqa: E501
 
 from __future__ import annotations
 
@@ -105,9 +105,10 @@ def draw() -> Drawing:
         blur("b6", 6),
         blur("b14", 14),
     ]
-    shine = lambda x: (
-        f'<ellipse cx="{x - 17}" cy="456" rx="13" ry="16" fill="#fff" transform="rotate(18 {x - 17} 456)"/><circle cx="{x + 19}" cy="504" r="7" fill="#fff" opacity="0.85"/>'
-    )
+
+    def shine(x: float) -> str:
+        return f'<ellipse cx="{x - 17}" cy="456" rx="13" ry="16" fill="#fff" transform="rotate(18 {x - 17} 456)"/><circle cx="{x + 19}" cy="504" r="7" fill="#fff" opacity="0.85"/>'
+
     cheek = '<ellipse cx="318" cy="586" rx="44" ry="24" fill="#ff4f86" opacity="0.5" filter="url(#b14)"/>'
     brow = path(ribbon(BROW, [3, 9, 11, 9, 3]), "#a83a70", opacity=0.9)
     svg = sheet(

@@ -91,12 +91,12 @@ def lock(points: list, widths: list, fill: str, dark: str, light: str, ring: boo
         )
     if ring:
         xy = along(points, 200)
-        at = np.interp(248 - 0.00055 * (xy[:, 0].mean() - 500) ** 2, xy[:, 1], np.linspace(0, 1, 200))
+        at = float(np.interp(248 - 0.00055 * (xy[:, 0].mean() - 500) ** 2, xy[:, 1], np.linspace(0, 1, 200)))
         for offset in (-0.62, -0.3, 0.02, 0.34, 0.64):
             half = 0.10 * rng.uniform(0.55, 1.15)
             drop = rng.uniform(-0.02, 0.02)
             out += path(
-                inside_lock(points, widths, max(at + drop - half, 0.02), at + drop + half, offset, 15),
+                inside_lock(points, widths, max(at + drop - half, 0.02), float(at + drop + half), offset, 15),
                 light,
                 opacity=0.8,
             )

@@ -44,18 +44,22 @@ def track(path: Path, frames: int) -> Take:
     states: list[FaceState] = []
     tracker = make_tracker("landmarker", None)
     with av.open(str(path)) as video:
-        fps = float(video.streams.video[0].average_rate)
+        rate = video.streams.video[0].average_rate
+        if rate is None:
+            raise SystemExit(f"{path}: no frame rate")
+        fps = float(rate)
         for i, frame in enumerate(video.decode(video=0)):
             if i >= frames:
                 break
-            states.append(tracker.track(CameraImage(frame.to_ndarray(format="rgb24")), round(i * 1000 / fps)))
+            rgb = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            states.append(tracker.track(CameraImage(rgb), round(i * 1000 / fps)))
     tracker.close()
     if not all(s.found for s in states):
         raise SystemExit(f"{path}: the face was lost")
-    take = Take(
-        *(np.array([getattr(s, k) for s in states], float) for k in ("points_xyz", "blendshapes", "head")),
-        states[0].size_wh,
+    points, shapes, head = (
+        np.array([getattr(s, k) for s in states], float) for k in ("points_xyz", "blendshapes", "head")
     )
+    take = Take(points, shapes, head, states[0].size_wh)
     return take if abs(fps - FPS) < 0.1 else _resample(take, fps)
 
 
@@ -101,7 +105,8 @@ def talking(take: Take, start: int, stop: int, fade: int = 24) -> list[FaceState
     for m in tracks[2]:
         u, _, vt = np.linalg.svd(m[:3, :3])
         m[:3, :3] = u @ vt
-    return to_states(*tracks, take.size_wh)
+    points, shapes, head = tracks
+    return to_states(points, shapes, head, take.size_wh)
 
 
 def bump(t: np.ndarray, start: float, rise: float, hold: float, fall: float) -> np.ndarray:

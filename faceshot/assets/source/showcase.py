@@ -72,8 +72,9 @@ def moving() -> None:
         for i, picture in enumerate(row):
             sheet.alpha_composite(picture.resize((side, side), Image.Resampling.LANCZOS), (i * side, height - side))
         pictures.append(sheet.convert("RGB"))
-    options = {"save_all": True, "append_images": pictures[1:], "duration": 67, "loop": 0}
-    pictures[0].save(README / "cast.webp", quality=82, method=6, **options)
+    pictures[0].save(
+        README / "cast.webp", quality=82, method=6, save_all=True, append_images=pictures[1:], duration=67, loop=0
+    )
 
 
 if __name__ == "__main__":
