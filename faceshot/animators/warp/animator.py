@@ -117,8 +117,8 @@ def _prepare(character: Character) -> _Puppet:
     head = HeadField(frame, coarse, member, trunk, nose)
     texture = bleed(rgba) if cutout is None else cutout.figure
     eyes = (
-        make_eye(texture, frame, points, visible, 36, (17, 22), character.kind),
-        make_eye(texture, frame, points, visible, 42, (22, 27), character.kind),
+        make_eye(texture, frame, points, visible, 0, character.kind),
+        make_eye(texture, frame, points, visible, 1, character.kind),
     )
     mouth = None if lips is None else Mouth(lips, character.kind, luminance_of(texture, points))
     xs, ys = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
@@ -266,7 +266,7 @@ def _draw_eyes(puppet: _Puppet, drive: Drive, out: UInt8, where: Float32, forwar
         opening = float(np.clip(np.nan_to_num(lid, nan=1.0), 0.0, 1.6))
         if eye is None or eye.is_still(opening, gaze):
             continue
-        box = _box_of(puppet, eye.box(), forward, 2.0)
+        box = _box_of(puppet, eye.lids.box(), forward, 2.0)
         if box is not None:
             window = (slice(box[1], box[3]), slice(box[0], box[2]))
             eye.draw(out[window], where[window], opening, gaze)

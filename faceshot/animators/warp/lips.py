@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
+
+from faceshot.animators.warp.curves import monotone_curve
 from faceshot.animators.warp.frame import F64, FaceFrame
 
 __all__ = ["LipLine", "lip_line"]
@@ -93,7 +94,7 @@ def lip_line(points: F64, visible: NDArray[np.bool_], frame: FaceFrame) -> LipLi
         s, t = s[keep], t[keep]
         s[0], t[0] = -width / 2, 0.0
         s[-1], t[-1] = width / 2, 0.0
-        return np.asarray(PchipInterpolator(s, t)(knots)) if len(s) > 1 else np.zeros_like(knots)
+        return monotone_curve(s, t, knots) if len(s) > 1 else np.zeros_like(knots)
 
     knots = np.linspace(-width / 2, width / 2, 65)
     upper, lower = curve((61, 62, 63)), curve((67, 66, 65))

@@ -8,75 +8,121 @@ from numpy.typing import NDArray
 
 from faceshot.types import Float32, UInt8
 
-__all__ = ["fill_with_skin", "grain_like", "typical_skin", "with_lash_tips"]
+__all__ = ["fill_with_skin", "typical_skin", "with_lash_tips"]
+
+Mask = NDArray[np.bool_]
+_LUMINANCE = np.array([0.3, 0.59, 0.11], np.float32)
 
 
-def typical_skin(rgb: UInt8, ring: NDArray[np.bool_]) -> tuple[Float32, float]:
-    """Median colour of a ring of pixels and how far the closer half of them strays from it."""
-    if ring.any():
-        colours = rgb[ring].astype(np.float32)
-    else:
-        colours = rgb.reshape(-1, 3).astype(np.float32)
+def typical_skin(rgb: UInt8, ring: Mask) -> Float32:
+    """Median colour of the more alike half of a ring of pixels."""
+    colours = (rgb[ring] if ring.any() else rgb.reshape(-1, 3)).astype(np.float32)
     median = np.median(colours, axis=0)
     distance = np.linalg.norm(colours - median, axis=1)
-    bright = colours[distance <= np.percentile(distance, 60)]
-    median = np.median(bright, axis=0)
-    spread = float(np.median(np.linalg.norm(bright - median, axis=1)))
-    return median.astype(np.float32), max(spread, 10.0)
+    return np.asarray(np.median(colours[distance <= np.percentile(distance, 60)], axis=0), np.float32)
 
 
-def fill_with_skin(rgb: UInt8, hole: NDArray[np.bool_], ring: NDArray[np.bool_]) -> UInt8:
-    """A copy in which `hole` is filled smoothly from around it.
+def fill_with_skin(rgb: UInt8, hole: Mask, seen: Mask, *, bright_strokes: bool = False) -> Float32:
+    """(H, W, 3) float32: the picture with `hole` filled so that nobody sees where it was.
 
-    Pixels that do not look like the ring's typical colour (lashes, brows, hair) hardly count, so no streaks are drawn
-    into the lid. A push-pull pyramid; cheap at any size.
+    The slow part of the colour is harmonic inside the hole and meets the picture at its edge; the fine part (fur,
+    canvas, pores) is the surroundings' own, mirrored at the edge. Thin strokes around the hole (lashes, creases) are
+    left out of both.
 
     Args:
-        ring: pixels around the hole that define what skin looks like.
+        seen: pixels whose colour means something (not clear, not a brow).
+        bright_strokes: whether the strokes to leave out are brighter than the skin, not darker.
     """
-    skin, spread = typical_skin(rgb, ring)
     image = rgb.astype(np.float32)
-    distance = np.linalg.norm(image - skin, axis=-1) / (3.0 * spread)
-    weight = (1 / (1 + distance * distance)).astype(np.float32)
-    weight[hole] = 0.0
-    levels = [(image * weight[..., None], weight)]
-    while min(levels[-1][1].shape) > 2:
-        colour, w = levels[-1]
-        colour = cv2.GaussianBlur(colour, (5, 5), 1.0)
-        w = cv2.GaussianBlur(w, (5, 5), 1.0)
-        size = ((w.shape[1] + 1) // 2, (w.shape[0] + 1) // 2)
-        levels.append(
-            (cv2.resize(colour, size, interpolation=cv2.INTER_AREA), cv2.resize(w, size, interpolation=cv2.INTER_AREA))
-        )
-    colour, w = levels[-1]
-    filled = colour / np.maximum(w, 1e-7)[..., None]
-    for colour, w in levels[-2::-1]:
-        upper = cv2.resize(filled, (w.shape[1], w.shape[0]), interpolation=cv2.INTER_CUBIC)
-        trust = np.clip(w * 2.0, 0, 1)[..., None]
-        filled = np.where(w[..., None] > 1e-6, colour / np.maximum(w, 1e-6)[..., None], 0) * trust + upper * (1 - trust)
-    filled = np.clip(filled, 0, 255)
-    # The filling takes over softly at the edge of the hole.
-    soft = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), max(1.2, 0.02 * float(np.sqrt(hole.sum()))))
-    soft = np.clip(soft * 2.0, 0, 1)[..., None]
-    return np.clip(filled * soft + image * (1 - soft) + 0.5, 0, 255).astype(np.uint8)
+    size = float(np.sqrt(max(hole.sum(), 1)))
+    light = image @ _LUMINANCE
+    if bright_strokes:
+        light = 255 - light
+    light[hole] = 255  # so that a rim between the hole and the skin counts as a thin stroke
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(round(0.09 * size), 1) + 1,) * 2)
+    stroke = cv2.morphologyEx(light, cv2.MORPH_CLOSE, kernel) - light
+    ring = (cv2.dilate(hole.astype(np.uint8), kernel, iterations=3) > 0) & ~hole & seen
+    usual = float(np.median(stroke[ring])) if ring.any() else 0.0  # fur is all strokes
+    plain = 1 / (1 + (stroke * np.float32(1 / (16 + 2.5 * usual))) ** 4)
+    trusted = (seen & ~hole) * plain
+    glare = np.maximum(light - float(typical_skin(rgb, ring) @ _LUMINANCE), 0) if not bright_strokes else 0 * light
+    trusted *= 1 / (1 + (glare * np.float32(1 / 50)) ** 4)
+    trusted = np.maximum(trusted, 1e-4 * ~hole).astype(np.float32)
+    slow, _ = _blurred(image, trusted, max(0.05 * size, 1.0))
+    wall = _harmonic(image, trusted, hole, size)
+    inside = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), max(0.02 * size, 0.8))[..., None]
+    slow = slow + np.clip(2 * inside - 0.5, 0, 1) * (wall - slow)
+    fine = _mirrored(image - slow, hole | (trusted < 0.5), ring, max(round(0.3 * size), 2))
+    # Beyond the hole the filling yields to the picture softly.
+    reach = max(0.10 * size, 2.0)
+    away = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
+    amount = np.clip(1 - away / reach, 0, 1)
+    amount = amount * amount * (3 - 2 * amount) * (seen | hole)
+    if bright_strokes:
+        amount *= np.where(hole, 1, plain)
+    amount = amount.astype(np.float32)[..., None]
+    return np.asarray(np.clip(image + amount * (slow + fine - image), 0, 255), np.float32)
 
 
-def grain_like(rgb: UInt8, ring: NDArray[np.bool_], hole: NDArray[np.bool_]) -> Float32:
-    """(H, W, 1) faint noise inside a hole, as strong as that of the ring around it: a lid without it looks waxed."""
-    image = rgb.astype(np.float32).mean(-1)
-    residual = (image - cv2.GaussianBlur(image, (0, 0), 1.5))[ring]
-    sigma = float(np.median(np.abs(residual))) if ring.any() else 0.0
-    noise = np.random.default_rng(0).normal(0.0, min(sigma, 2.5), image.shape).astype(np.float32)
-    return (noise * hole)[..., None]
+def _blurred(image: Float32, weight: Float32, sigma: float) -> tuple[Float32, Float32]:
+    """Weighted Gaussian mean of an image, and the weight's own blur."""
+    total = cv2.GaussianBlur(weight, (0, 0), sigma)
+    mean = cv2.GaussianBlur(image * weight[..., None], (0, 0), sigma) / np.maximum(total, 1e-6)[..., None]
+    return mean, total
 
 
-def with_lash_tips(
-    rgb: UInt8, hole: NDArray[np.bool_], zone: NDArray[np.bool_], ring: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def _harmonic(image: Float32, trusted: Float32, hole: Mask, size: float) -> Float32:
+    """Solves Laplace's equation in the hole, at a resolution of about 40 pixels across it."""
+    scale = min(1.0, 40.0 / size)
+    shape = (max(round(hole.shape[1] * scale), 4), max(round(hole.shape[0] * scale), 4))
+    weight = cv2.resize(trusted, shape, interpolation=cv2.INTER_AREA)
+    colour = cv2.resize(image * trusted[..., None], shape, interpolation=cv2.INTER_AREA)
+    colour /= np.maximum(weight, 1e-7)[..., None]
+    weight *= cv2.resize(hole.astype(np.float32), shape, interpolation=cv2.INTER_AREA) < 0.3
+    # A coarse guess first, then relaxation.
+    guess, known = _blurred(colour, weight, 1.5)
+    for sigma in (3.0, 6.0, 12.0, 24.0):
+        wider, total = _blurred(colour, weight, sigma)
+        enough = np.clip(known * 20, 0, 1)[..., None]
+        guess, known = wider + enough * (guess - wider), total
+    fixed = np.clip((weight - 0.25) * 2, 0, 1)[..., None]
+    edge, _ = _blurred(colour, weight, 1.5)
+    x = guess
+    kernel = np.array([[0, 0.25, 0], [0.25, 0, 0.25], [0, 0.25, 0]], np.float32)
+    for _ in range(150):
+        x = cv2.filter2D(x, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+        x += fixed * (edge - x)
+    return np.asarray(cv2.resize(x, hole.shape[::-1], interpolation=cv2.INTER_CUBIC))
+
+
+def _mirrored(fine: Float32, missing: Mask, ring: Mask, band: int) -> Float32:
+    """A texture continued into where it is missing by mirroring it at the edge, back and forth within a band.
+
+    Only what is as faint as most of the ring is texture; smooth skin has none.
+    """
+    kept = fine[ring & ~missing]
+    typical = float(np.median(np.abs(kept))) if kept.size else 0.0
+    limit = 3.0 * max(typical - 0.8, 0.0)
+    texture = np.where(missing[..., None], 0, np.clip(fine, -limit, limit)).astype(np.float32)
+    if limit == 0 or not missing.any():
+        return texture
+    distance, labels = cv2.distanceTransformWithLabels(
+        missing.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    ys, xs = np.nonzero(~missing)
+    nearest = np.zeros((int(labels.max()) + 1, 2), np.float32)
+    nearest[labels[ys, xs]] = np.stack([xs, ys], -1)
+    edge = nearest[labels]
+    grid = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in missing.shape[::-1])), -1)
+    outward = (edge - grid) / np.maximum(distance, 1e-6)[..., None]
+    depth = band - np.abs((distance - 1) % (2 * band) - band)
+    source = np.where(missing[..., None], edge + outward * depth[..., None], grid).astype(np.float32)
+    return cv2.remap(texture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def with_lash_tips(rgb: UInt8, hole: Mask, zone: Mask, ring: Mask) -> Mask:
     """The hole and the small dark strokes of `zone` that touch it: lash tips would float when the lid has gone."""
-    weights = np.array([0.3, 0.59, 0.11])
-    skin, _ = typical_skin(rgb, ring)
-    dark = (rgb @ weights < float(skin @ weights) - 30) & zone & ~hole
+    dark = (rgb @ _LUMINANCE < float(typical_skin(rgb, ring) @ _LUMINANCE) - 30) & zone & ~hole
     count, labels, stats, _ = cv2.connectedComponentsWithStats(dark.astype(np.uint8))
     reach = max(3, round(0.02 * float(np.sqrt(hole.sum())))) | 1
     near = cv2.dilate(hole.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0

@@ -17,9 +17,9 @@ from tests.faceshot.animators.drawn import SIDE, character, drive, jaw
 KINDS: tuple[CharacterKind, ...] = ("human", "anime", "animal", "emoji", "toy")
 
 
-def eye_of(kind: CharacterKind, first: int = 36) -> Eye:
+def eye_of(kind: CharacterKind) -> Eye:
     who = character(kind)
-    eye = make_eye(who.rgba, face_frame(who), safe_points(who), who.visible, first, (17, 22), kind)
+    eye = make_eye(who.rgba, face_frame(who), safe_points(who), who.visible, 0, kind)
     assert eye is not None
     return eye
 
@@ -39,11 +39,11 @@ def render(who: Character, *drives: object) -> list[np.ndarray]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("opening", [0.0, 0.1, 0.35, 0.7, 1.0, 1.3, 1.6])
 def test_lid_map_is_monotone_in_every_column(kind: CharacterKind, opening: float) -> None:
-    eye = eye_of(kind)
-    t = np.linspace(-1.6 * eye.width, 1.6 * eye.width, 1200, dtype=np.float32)[:, None]
-    s = np.linspace(-0.6 * eye.width, 0.6 * eye.width, 41, dtype=np.float32)[None]
+    lids = eye_of(kind).lids
+    t = np.linspace(-1.6 * lids.width, 1.6 * lids.width, 1200, dtype=np.float32)[:, None]
+    s = np.linspace(-0.6 * lids.width, 0.6 * lids.width, 41, dtype=np.float32)[None]
     s, t = (np.ascontiguousarray(x) for x in np.broadcast_arrays(s, t))
-    source, below_upper, above_lower, _ = eye.lid_map(s, t, opening)
+    source, below_upper, above_lower, _ = lids.slide(t, lids.table_at(s), opening)
     outside = (below_upper < 0) | (above_lower < 0)
     step = np.diff(source, axis=0)
     both = outside[1:] & outside[:-1] & ((below_upper[1:] < 0) == (below_upper[:-1] < 0))

@@ -1,0 +1,80 @@
+"""What shut lids look like: bare skin where the eye is, and the lashes that travel on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from faceshot.animators.warp.lids import Lids
+from faceshot.animators.warp.skin import fill_with_skin, with_lash_tips
+from faceshot.types import CharacterKind, Float32, UInt8
+
+__all__ = ["LidSkin", "make_lid_skin"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LidSkin:
+    """Pictures of an eye's surroundings, all of one size.
+
+    Attributes:
+        origin: (2,) float32, the picture's pixel where they begin.
+        patch: (h, w, 3) uint8, the picture itself.
+        plate: the same with the eye filled by skin.
+        ink: what is darker in the eye and its lashes than skin would be, plate - patch.
+        line_rgb: (3,) uint8, the colour of the lash line.
+    """
+
+    origin: Float32
+    patch: UInt8
+    plate: UInt8
+    ink: UInt8
+    line_rgb: UInt8
+
+
+def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float) -> LidSkin:
+    """Args:
+    brow_half: how far below its landmarks a brow may still be seen, pixels.
+    """
+    style, width, height = lids.style, lids.width, lids.height
+    rows, columns = rgba.shape[:2]
+    box = lids.box()
+    pad = 0.5 * width
+    x0, y0 = np.clip(np.floor(box.min(0) - pad).astype(int), 0, [columns - 2, rows - 2])
+    x1, y1 = np.clip(np.ceil(box.max(0) + pad).astype(int), [x0 + 2, y0 + 2], [columns, rows])
+    s, t, table_at = lids.local(np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), -1).astype(np.float32))
+    rest = lids.rest_at(table_at)
+    u, low = rest[..., 0], rest[..., 1]
+    patch: UInt8 = np.ascontiguousarray(rgba[y0:y1, x0:x1, :3])
+    seen = rgba[y0:y1, x0:x1, 3] > 200
+
+    upward = min(style.over * height + 0.5 * lids.strip, 0.85 * lids.above)
+    across = np.abs(s) / (0.5 * width + style.beside * height)
+    edge = np.clip(1 - across**style.square, 0, 1) ** 0.5
+    hole = (t > u - upward * edge) & (t < low + style.under * height * edge) & (edge > 0)
+    if lids.brow is not None:
+        order = np.argsort(lids.brow[0])
+        brow = np.interp(s, lids.brow[0][order], lids.brow[1][order]) + brow_half
+        free = t > np.minimum(brow, u - 0.10 * height)
+        hole &= free
+        seen &= free
+    if style.lash_tips:
+        near = (np.abs(s) < 0.75 * width) & (t > u - height) & (t < low + 0.7 * height)
+        zone = (np.abs(s) < 0.5 * width + 0.8 * height) & (t > u - lids.above) & (t < low)
+        hole = with_lash_tips(patch, hole, zone, near & ~hole & seen)
+    filled = fill_with_skin(patch, hole, seen, bright_strokes=style.glows)
+    # Only what is clearly darker than skin is a lash.
+    darker = filled - patch.astype(np.float32)
+    clearly = np.clip((darker.mean(-1, keepdims=True) - 6) / 14, 0, 1) * hole[..., None]
+    ink = np.clip(darker * clearly, 0, 255).astype(np.uint8)
+
+    rim = (np.abs(s) < 0.5 * width) & (t > u - 0.15 * height) & (t < low + 0.1 * height)
+    colours = patch[rim] if rim.any() else patch.reshape(-1, 3)
+    luminance = colours @ np.array([0.3, 0.59, 0.11])
+    share = 6
+    if style.glows:
+        luminance, share = -luminance, 35
+    line = np.median(colours[luminance <= np.percentile(luminance, share)], axis=0).astype(np.uint8)
+    plate = cv2.convertScaleAbs(filled)
+    return LidSkin(np.array([x0, y0], np.float32), patch, plate, ink, line)
