@@ -116,6 +116,8 @@ def _unknown(spec: str) -> CharacterFileError:
     nearest = difflib.get_close_matches(spec.lower(), names, 1)
     is_path = "/" in spec or "\\" in spec or Path(spec).suffix
     what = f"There is no file {spec}." if is_path else f"There is no character {spec!r}."
+    if Path(spec).is_dir() and spec:
+        what = f"{spec} is a folder, not a character."
     did_you_mean = f"Did you mean {nearest[0]}? " if nearest else ""
     return CharacterFileError(
         what, f"{did_you_mean}Give a picture, a .faceshot file or one of: {', '.join(names) or '(none bundled)'}."
@@ -138,8 +140,8 @@ def character_from_picture(rgba: UInt8, name: str, folder: Path | None = None) -
     if state.points_xyz is None:
         raise NoFace(
             f"No face was found in {name}.",
-            f'Place the points by hand: put {name}.json beside the picture, {{"landmarks": [[x, y], ...]}} with 68 '
-            "(iBUG order) or 70 points in pixels. A landmark editor that writes them comes with the next version.",
+            f"Place the points by hand, in a landmark editor or a text editor: {name}.json beside the picture, "
+            '{"landmarks": [[x, y], ...]} with 68 (iBUG order) or 70 points in pixels.',
         )
     return Character(
         name=name,

@@ -2,6 +2,9 @@
 
 import sys
 
-from live.cli import main
+try:
+    from live.cli import main
+except KeyboardInterrupt:  # Ctrl-C before `main` can answer to it
+    sys.exit(130)
 
 sys.exit(main())

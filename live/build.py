@@ -119,6 +119,9 @@ def build_animator(kind: str) -> Animator:
 
 def build_sinks(config: Config, clock: Clock) -> list[Sink]:
     """The sinks that `output.sinks` names. Raises `SinkError` or `ConfigError`."""
+    for i, spec in enumerate(config.output.sinks):
+        if spec in config.output.sinks[:i]:
+            raise ConfigError(f"The output {spec} is named twice.", "Name each output once.")
     return [_build_sink(spec, config, clock) for spec in config.output.sinks]
 
 
@@ -135,7 +138,8 @@ def _build_sink(spec: str, config: Config, clock: Clock) -> Sink:
     if spec == "null":
         sink = _load(SINKS["null"])("latest" if config.source.realtime else "lossless")
     elif spec == "vcam":
-        view_url = f"http://{server.host}:{server.port}/view"
+        host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host
+        view_url = f"http://{host}:{server.port}/view"
         sink = _load(SINKS["vcam"])(clock, background, view_url=view_url)
     elif spec.lower().endswith(RECORDINGS) and "://" not in spec:
         if not config.source.realtime:
@@ -163,11 +167,7 @@ def _read_picture(data: bytes, name: str, config: Config) -> Character:
 def _list_characters() -> list[dict[str, str]]:
     from faceshot import character
 
-    rows = []
-    for name in character.bundled_names():
-        who = character.open_character(name)
-        rows.append({"spec": name, "name": who.name, "kind": who.kind})
-    return rows
+    return [summary._asdict() for summary in character.bundled_summaries()]
 
 
 def _is_clip(spec: str) -> bool:

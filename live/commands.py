@@ -51,10 +51,10 @@ def go_live(config: Config, duration_s: float | None, stats_json: Path | None) -
 def bench(config: Config, seconds: float, minutes: float, json_file: Path | None) -> int:
     """Measure, print the table, write the JSON."""
     from live.bench import measure, report
-    from live.files import check_folder, write_json
+    from live.files import check_writable, write_json
 
     if json_file is not None:
-        check_folder(json_file)
+        check_writable(json_file)
     if config.source.spec == "auto":
         config = with_changes(config, {"source.spec": "demo"})
         print("No --source was given: the demo is measured, which needs no tracker.", file=sys.stderr)

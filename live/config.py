@@ -44,7 +44,7 @@ class _Table(BaseModel):
 class SourceConfig(_Table):
     """Where motion comes from."""
 
-    spec: str = "auto"
+    spec: str = Field("auto", min_length=1)
     """`auto` (a webcam if there is one, else `demo`), `demo`, a camera index or name, a path, or a URL."""
     realtime: bool = True
     """Play files at their own speed; false: as fast as everything downstream allows, no frame dropped."""
@@ -260,6 +260,9 @@ def _explain(problem: Any, values: Mapping[str, tuple[object, str]]) -> ConfigEr
     value, place = values.get(key, (problem["input"], "settings"))
     if problem["type"] == "extra_forbidden" or (key != path and path in all_keys()):
         return _unknown(key, value, place)
+    if problem["type"] == "model_type":
+        below = [k for k in all_keys() if k.startswith(f"{path}.")]
+        return ConfigError(f"{place}: {key} is a table, not a value (= {_text(value)}).", f"Set {' or '.join(below)}.")
     return ConfigError(f"{place}: {key} = {_text(value)} is not possible: {problem['msg']}.")
 
 

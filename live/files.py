@@ -11,13 +11,18 @@ from typing import Any
 
 from live.errors import LiveError
 
-__all__ = ["check_folder", "write_json"]
+__all__ = ["check_writable", "write_json"]
 
 
-def check_folder(path: Path) -> None:
-    """Refuse a file in a folder that does not exist, before any work is done for it. Raises `LiveError`."""
-    if not path.absolute().parent.is_dir():
+def check_writable(path: Path) -> None:
+    """Refuse a place where no file can be made, before any work is done for it. Raises `LiveError`."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
         raise LiveError(f"Cannot write {path}: there is no such folder.", f"mkdir -p {path.parent}")
+    if path.is_dir():
+        raise LiveError(f"Cannot write {path}: it is a folder.", "Give the name of a file in it.")
+    if not os.access(folder, os.W_OK):
+        raise LiveError(f"Cannot write {path}: its folder is not writable.", "Name a file in another folder.")
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

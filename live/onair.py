@@ -11,9 +11,9 @@ from typing import Any
 
 from live.build import build_show
 from live.clock import LoopClock
-from live.config import Config
+from live.config import Config, with_changes
 from live.errors import first_of
-from live.files import check_folder, write_json
+from live.files import check_writable, write_json
 from live.machine import has_desktop
 from live.server.serve import listen, serve
 from live.show import Show
@@ -36,9 +36,16 @@ async def on_air(config: Config, duration_s: float | None = None, stats_json: Pa
         FaceshotError: the show cannot start, or the file cannot be written.
     """
     if stats_json is not None:
-        check_folder(stats_json)
-    show = build_show(config)
+        check_writable(stats_json)
     sock = listen(config.server) if config.server.enabled else None  # before a camera or a model is opened
+    try:
+        if sock is not None:  # a free port has its number only now, and hints of outputs name it
+            config = with_changes(config, {"server.port": sock.getsockname()[1]})
+        show = build_show(config)
+    except BaseException:
+        if sock is not None:
+            sock.close()
+        raise
     line = StatusLine()
     url: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
     failed = True

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 SHORTEST_STEP_S = 0.001
 LONGEST_STEP_S = 0.25
+HANGING_NS = 5_000_000_000
 
 
 def prepare(make_animator: Callable[[], Animator], character: Character) -> Animator:
@@ -48,7 +49,8 @@ class Puppet:
     Attributes:
         character: who is on air.
         mirror: whether pictures are flipped left to right.
-        message: what is wrong now, for the user; None when all is well. Readable from any thread.
+        message: what is wrong now, for the user; None when all is well. Readable from any thread, and there it tells
+            of a picture that does not get done: a thread that hangs cannot be ended, but whoever waits should know.
     """
 
     def __init__(
@@ -64,7 +66,8 @@ class Puppet:
         self.character = character
         self.animator = animator
         self.mirror = False
-        self.message: str | None = None
+        self._message: str | None = None
+        self._begun_ns: int | None = None  # when the picture in hand was
         self.blank = Rendered.blank(character.size_wh)
         self._make_fallback = make_fallback
         self._clock = clock
@@ -75,6 +78,14 @@ class Puppet:
         self._drawn: deque[tuple[Packet[FaceState], Drive]] = deque(maxlen=animator.window.size)
         self._last_ns: int | None = None
         self._asked: deque[Callable[[], None]] = deque()
+
+    @property
+    def message(self) -> str | None:
+        begun_ns = self._begun_ns
+        hanging_ns = 0 if begun_ns is None else self._clock.now_ns() - begun_ns
+        if hanging_ns < HANGING_NS:
+            return self._message
+        return f"Drawing hangs for {hanging_ns // 1_000_000_000} s; if it goes on, end the show and start it again."
 
     def soon(self, wish: Callable[[], None]) -> None:
         """Call `wish` in the render worker before the next picture. Callable from any thread."""
@@ -90,14 +101,15 @@ class Puppet:
         while self._asked:
             self._asked.popleft()()
         self._fault = None
-        t0 = self._clock.now_ns()
+        t0 = self._begun_ns = self._clock.now_ns()
         self._retarget(packets)
         t1 = self._clock.now_ns()
         pictures = [self.blank] if hidden else self._render([drive for _, drive in self._drawn])
         if self.mirror:
             pictures = [mirrored(picture) for picture in pictures]
         stages = {"retarget": t1 - t0, "render": self._clock.now_ns() - t1}
-        self.message = self._fault or self._standing
+        self._message = self._fault or self._standing
+        self._begun_ns = None
         late = list(packets)[-len(pictures) :]
         return [packet.carry(picture, stages) for packet, picture in zip(late, pictures, strict=True)]
 
@@ -106,7 +118,7 @@ class Puppet:
         old, self.animator = self.animator, animator
         self.character = character
         self.blank = Rendered.blank(character.size_wh)
-        self.message = self._standing = None
+        self._message = self._standing = None
         self._fallen_back = False
         self._drawn = deque(maxlen=animator.window.size)
         self.puppeteer.set_character(character)
@@ -165,7 +177,7 @@ class Puppet:
 
     def _report(self, what: str, error: Exception) -> None:
         text = f"{what}: {error if isinstance(error, FaceshotError) else repr(error)}"
-        if text != self.message:  # once, not once a frame
+        if text != self._message:  # once, not once a frame
             log.warning(text, exc_info=None if isinstance(error, FaceshotError) else error)
         self._fault = text
 

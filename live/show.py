@@ -21,7 +21,7 @@ from live.air import IDLE_SEQ, Air
 from live.clock import Clock
 from live.config import Config, MotionConfig, with_changes
 from live.edges import Fanout, Packet
-from live.errors import ConfigError, SourceError, first_of
+from live.errors import ConfigError, LiveError, SourceError, first_of
 from live.face_finder import FaceFinder
 from live.feed import Feed
 from live.pipeline import Pipeline
@@ -93,6 +93,7 @@ class Show:
         self._uploads: dict[str, Character] = {}
         self._switching = asyncio.Lock()
         self._ready = asyncio.Event()
+        self._ended = False
         self._stop = asyncio.Event()
         self._puppet: Puppet | None = None
         self._pipeline: Pipeline | None = None
@@ -124,6 +125,8 @@ class Show:
         except BaseExceptionGroup as errors:
             raise first_of(errors) from None
         finally:
+            self._ended = True
+            self._ready.set()
             self._air.close()
             if self._puppet is not None:
                 await _finish(render, self._puppet.close)
@@ -157,7 +160,7 @@ class Show:
 
     async def set_character(self, spec: str) -> None:
         """Put another character on air. Raises `FaceshotError` when it cannot; the old one stays then."""
-        await self._ready.wait()
+        await self._on_stage()
         async with self._switching:
             character = self._uploads.get(spec)
             if character is None:
@@ -166,7 +169,7 @@ class Show:
 
     async def set_picture(self, data: bytes, filename: str) -> None:
         """Make a character of a dropped picture or character file and put it on air. Raises `FaceshotError`."""
-        await self._ready.wait()
+        await self._on_stage()
         name = PurePath(filename).name or "picture"
         async with self._switching:
             character = await self._load_worker.run(self._parts.read_picture, data, name)
@@ -178,7 +181,7 @@ class Show:
 
     async def set_source(self, spec: str) -> None:
         """Drive the character by another source. Raises `SourceError` when it cannot be opened; the old one goes on."""
-        await self._ready.wait()
+        await self._on_stage()
         assert self._pipeline is not None
         async with self._switching:
             if spec == "auto":
@@ -197,7 +200,7 @@ class Show:
             await self._play(feed)
             self.config = with_changes(self.config, {"source.spec": spec})
 
-    def update(self, changes: Mapping[str, object]) -> None:
+    async def update(self, changes: Mapping[str, object]) -> None:
         """Change settings by dotted key: all of `motion.`, `output.mirror`, `output.background`. Raises `ConfigError`;
         nothing is changed then."""
         for key in changes:
@@ -206,13 +209,14 @@ class Show:
                     f"{key} cannot be changed while the show runs.",
                     "motion.*, output.mirror and output.background can; for the rest start again with --set.",
                 )
-        config = with_changes(self.config, changes)
-        if config.output.background != self.config.output.background:
-            parse_background(config.output.background)  # viewers get it too, so it is checked without sinks as well
+        wanted = with_changes(self.config, changes).output.background
+        if wanted != self.config.output.background:
+            # A picture is read away from the loop; without sinks too, because viewers show it as well.
+            background = await self._load_worker.run(parse_background, wanted)
             for sink in self._sinks:
                 if isinstance(sink, Styled):
-                    sink.set_background(config.output.background)
-        self.config = config
+                    sink.set_background(background)
+        self.config = with_changes(self.config, changes)  # other changes may have come during the wait
         self._apply()
 
     def state(self) -> dict[str, Any]:
@@ -305,6 +309,12 @@ class Show:
         self._feed = feed
         await self._pipeline.play(feed)
         self._apply()
+
+    async def _on_stage(self) -> None:
+        """Wait until the show has begun. Raises `LiveError` when it is over."""
+        await self._ready.wait()
+        if self._ended:
+            raise LiveError("The show has ended.", "Start it again: faceshot live")
 
     async def _cast(self, spec: str, character: Character) -> None:
         assert self._pipeline is not None

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from faceshot.types import CameraImage, FaceState, Rendered
 from live.edges import Edge, Packet
+
+if TYPE_CHECKING:
+    from live.sinks.canvas import Background
 
 __all__ = ["Sink", "Source", "SourceInfo", "Styled", "Tracker"]
 
@@ -86,8 +89,5 @@ class Sink(Protocol):
 class Styled(Protocol):
     """A sink that cannot show transparency, so it puts a background behind the picture."""
 
-    def set_background(self, background: str) -> None:
-        """Use another background (`transparent`, a colour or a picture's path) from the next picture on.
-
-        Raises `ConfigError`; nothing is changed then.
-        """
+    def set_background(self, background: Background) -> None:
+        """Use another background from the next picture on."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from live.clock import Clock
+from live.errors import LiveError
 
 __all__ = ["InlineWorker", "ThreadWorker", "Worker"]
 
@@ -30,7 +31,8 @@ class Worker(Protocol):
     async def run(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call `fn` away from the event loop and return what it returns or raise what it raises.
 
-        Cancelling gives up waiting, not the call: the next one starts when it has returned.
+        Cancelling gives up waiting, not the call: the next one starts when it has returned. Raises `LiveError` once
+        closed.
         """
 
     async def close(self, timeout_s: float = 2.0) -> None:
@@ -48,7 +50,7 @@ class ThreadWorker:
 
     async def run(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         if self._closed:
-            raise RuntimeError(f"worker {self.name} is closed")
+            raise LiveError("The show has ended.", "Start it again: faceshot live")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[R] = loop.create_future()
 

@@ -31,7 +31,6 @@ from live.errors import ConfigError
 from live.server.feed import StateFeed
 from live.server.thumbnails import Thumbnails, portrait
 from live.server.viewers import Viewers
-from live.sinks.canvas import parse_background
 from live.workers import Worker
 
 if TYPE_CHECKING:
@@ -133,11 +132,7 @@ class Api:
         return self._answer()
 
     async def settings(self, request: Request) -> Response:
-        changes = await _json_object(request)
-        background = changes.get("output.background")
-        if isinstance(background, str):  # a show without a virtual camera would only see later that it is no good
-            await self._worker.run(parse_background, background)
-        self._show.update(changes)
+        await self._show.update(await _json_object(request))
         self._viewers.refresh()
         return self._answer()
 

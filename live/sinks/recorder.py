@@ -10,7 +10,7 @@ from faceshot.types import Rendered, UInt8
 from live.clock import Clock
 from live.edges import Closed, Edge, Packet
 from live.errors import SinkError
-from live.sinks.canvas import Canvas, parse_background
+from live.sinks.canvas import Background, Canvas, parse_background
 from live.video_writer import VideoWriter, check_output
 from live.workers import ThreadWorker, Worker
 
@@ -62,11 +62,11 @@ class RecorderSink:
         self._writer: VideoWriter | None = None
         self._last: UInt8 | None = None
         self._next_slot = 0
-        self.set_background(background)
+        self.set_background(parse_background(background))
 
-    def set_background(self, background: str) -> None:
-        """Change it from the next picture on. Raises `ConfigError` and changes nothing then."""
-        self._background = parse_background(background)
+    def set_background(self, background: Background) -> None:
+        """Change it from the next picture on."""
+        self._background = background
         self._canvas: Canvas | None = None
 
     async def run(self, frames: Edge[Rendered], fps: float) -> None:

@@ -14,7 +14,7 @@ from live.clock import Clock
 from live.edges import Closed, Edge
 from live.errors import SinkError
 from live.sinks.camera_faults import explain
-from live.sinks.canvas import Canvas, parse_background
+from live.sinks.canvas import Background, Canvas, parse_background
 from live.workers import ThreadWorker, Worker
 
 if TYPE_CHECKING:
@@ -76,11 +76,11 @@ class VirtualCameraSink:
         self._newest: Rendered | None = None
         self._on_air: tuple[Rendered | None, Canvas, UInt8] | None = None
         self._ended = False
-        self.set_background(background)
+        self.set_background(parse_background(background))
 
-    def set_background(self, background: str) -> None:
-        """Change it from the next picture on. Raises `ConfigError` and changes nothing then."""
-        self._canvas = Canvas(self._size_wh, parse_background(background))
+    def set_background(self, background: Background) -> None:
+        """Change it from the next picture on."""
+        self._canvas = Canvas(self._size_wh, background)
 
     async def run(self, frames: Edge[Rendered], fps: float) -> None:
         try:

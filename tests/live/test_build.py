@@ -90,6 +90,7 @@ def test_what_a_sink_spec_means(tmp_path):
         (["output.sinks=rtmp://host/out.mp4"], SinkError, "vcam, null"),
         (["output.sinks=out.mp4", "source.realtime=false"], ConfigError, "faceshot render"),
         (["output.sinks=vcam", "output.background=nonsense"], ConfigError, "background"),
+        (["output.sinks=vcam,null,vcam"], ConfigError, "vcam is named twice"),
     ],
 )
 def test_a_sink_that_cannot_be_is_refused_before_the_show(sets, error, part):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from live.errors import LiveError
-from live.files import check_folder, write_json
+from live.files import check_writable, write_json
 
 
 def test_what_was_written_reads_back_and_nothing_else_is_left(tmp_path):
@@ -24,7 +24,9 @@ def test_a_place_that_cannot_be_written_is_named_and_left_alone(tmp_path, where)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_missing_folder_is_refused_before_the_work(tmp_path):
-    check_folder(tmp_path / "stats.json")
+def test_a_bad_place_is_refused_before_the_work(tmp_path):
+    check_writable(tmp_path / "stats.json")
     with pytest.raises(LiveError, match="no such folder"):
-        check_folder(tmp_path / "nosuch" / "stats.json")
+        check_writable(tmp_path / "nosuch" / "stats.json")
+    with pytest.raises(LiveError, match="is a folder"):
+        check_writable(tmp_path)

@@ -157,3 +157,20 @@ def test_prepare_frees_what_it_could_not_load():
     with pytest.raises(FaceshotError, match="no chin"):
         prepare(lambda: animator, WHO)
     assert animator.closed
+
+
+def test_a_picture_that_does_not_get_done_is_told_meanwhile_and_no_longer():
+    heard = []
+
+    class Slow(CostlyAnimator):
+        def render(self, drives):
+            puppet._clock.now += 4_000_000_000
+            heard.append(puppet.message)
+            puppet._clock.now += 4_000_000_000
+            heard.append(puppet.message)
+            return super().render(drives)
+
+    puppet = a_puppet(Slow())
+    puppet.perform([packet(0)], hidden=False)
+    assert heard[0] is None and "hangs for 8 s" in heard[1]
+    assert puppet.message is None

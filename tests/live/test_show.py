@@ -10,7 +10,7 @@ from faceshot.errors import FaceshotError
 from faceshot.types import Rendered
 from live.clock import LoopClock
 from live.edges import Latest
-from live.errors import ConfigError, SinkError, SourceError
+from live.errors import ConfigError, LiveError, SinkError, SourceError
 from tests.fakes import (
     CostlyAnimator,
     MemorySink,
@@ -303,14 +303,14 @@ def test_settings_change_in_mid_show_and_bad_ones_change_nothing(virtual):
         show = a_show(clock, cam(clock, mirrored=True), [sink])
         running = asyncio.ensure_future(show.run(4))
         await at(clock, 1)
-        show.update({"motion.gains.head": 0.5, "motion.mirror": False, "output.mirror": True})
+        await show.update({"motion.gains.head": 0.5, "motion.mirror": False, "output.mirror": True})
         assert show.state()["motion"]["gains"]["head"] == 0.5
         assert show.state()["motion"]["mirror"] is False
         await at(clock, 1.1)
         assert show._puppet.puppeteer.settings.head == 0.5
         for wrong in ({"motion.gains.head": 9, "motion.smoothing": 0}, {"server.port": 1}, {"motion.smooting": 1}):
             with pytest.raises(ConfigError):
-                show.update(wrong)
+                await show.update(wrong)
         assert show.config.motion.smoothing == 0.5
         await running
 
@@ -328,7 +328,7 @@ def test_mirror_out_flips_what_goes_on_air(virtual):
         await at(clock, 2)
         assert all(p.value.rgba[0, 0, 1] == 100 and p.value.rgba[0, -1, 1] == 10 for p in sink.packets)
         assert sink.packets[-1].value.rgba.flags["C_CONTIGUOUS"]
-        show.update({"output.mirror": False})
+        await show.update({"output.mirror": False})
         await running
         assert sink.packets[-1].value.rgba[0, 0, 1] == 10
 
@@ -337,21 +337,19 @@ def test_mirror_out_flips_what_goes_on_air(virtual):
 
 def test_a_new_background_reaches_the_sinks_that_need_one(virtual):
     class Opaque(MemorySink):
-        background = "transparent"
+        background = None
 
         def set_background(self, background):
-            if background == "nonsense":
-                raise ConfigError("output.background is nonsense.")
             self.background = background
 
     async def main():
         clock = LoopClock()
         sink = Opaque(clock)
         show = a_show(clock, cam(clock), [sink, MemorySink(clock)])
-        show.update({"output.background": "#00ff00"})
-        assert sink.background == "#00ff00"
+        await show.update({"output.background": "#00ff00"})
+        assert sink.background == (0, 255, 0)
         with pytest.raises(ConfigError):
-            show.update({"output.background": "nonsense"})
+            await show.update({"output.background": "nonsense"})
         assert show.config.output.background == "#00ff00"
 
     virtual(main())
@@ -422,5 +420,21 @@ def test_a_sink_that_cannot_open_is_told_and_the_show_goes_on(virtual):
         assert "modprobe" in show.state()["sinks"][0]["error"]
         assert show.stats.frames_out > 50
         assert type(show.frames.newest.value) is Rendered
+
+    virtual(main())
+
+
+def test_a_command_that_comes_after_the_end_is_told_so(virtual):
+    async def main():
+        clock = LoopClock()
+        show = a_show(clock, cam(clock))
+        early = asyncio.ensure_future(show.set_character("dot"))
+        show.stop()
+        await show.run()
+        with pytest.raises(LiveError, match="has ended"):
+            await early
+        for command in (show.set_character("dot"), show.set_source("cam"), show.set_picture(b"", "a.png")):
+            with pytest.raises(LiveError, match="has ended"):
+                await command
 
     virtual(main())

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from live.clock import LoopClock
+from live.errors import LiveError
 from live.workers import InlineWorker, ThreadWorker
 
 
@@ -79,7 +80,7 @@ def test_a_closed_worker_refuses_work():
         worker = ThreadWorker("track")
         await worker.close()
         await worker.close()
-        with pytest.raises(RuntimeError, match="track is closed"):
+        with pytest.raises(LiveError, match="has ended"):
             await worker.run(print)
 
     asyncio.run(main())

@@ -141,7 +141,7 @@ def test_the_background_changes_while_it_runs(register: Callable[..., None]) -> 
         async with running(sink, clock) as frames:
             frames.put_nowait(Packet(0, 0, Rendered.blank((8, 8))))
             await asyncio.sleep(0.1)
-            sink.set_background("#ff0000")
+            sink.set_background((255, 0, 0))
             await asyncio.sleep(0.1)
 
     run(main())
