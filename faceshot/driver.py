@@ -23,7 +23,17 @@ from faceshot.motion import DELTA, GAZE, LIDS, LIDS_MAX, ROTATION, SCALE, SHAPES
 from faceshot.topology import ARKIT_INDEX, MEDIAPIPE_TO_70, N_POINTS, NOSE
 from faceshot.types import FaceState
 
-__all__ = ["Observation", "Reference", "blend", "eye_openings", "frontal_face", "measure", "observe", "reference_from"]
+__all__ = [
+    "Observation",
+    "Reference",
+    "blend",
+    "eye_openings",
+    "frontal_face",
+    "measure",
+    "observe",
+    "reference_from",
+    "yaw_at_rest",
+]
 
 Float = NDArray[np.float64]
 
@@ -280,6 +290,29 @@ def _measure_shapes(seen: Observation, neutral: Reference) -> Float:
         if distance > 10.0:
             motion[SCALE] = -np.log(max(abs(float(seen.head[2, 3])) / distance, 1e-3))
     return motion
+
+
+_BONE_70: Final = np.array([0, 1, 15, 16, 27, 28, 29, 30, 33, 36, 39, 42, 45, 48, 54, 8])
+_FRONTAL_WITHIN, _YAW_AT_REST_MAX = np.radians(4.0), np.radians(45.0)
+
+
+def yaw_at_rest(points_xy: NDArray, visible: NDArray[np.bool_]) -> float:
+    """How far a face is turned in its picture, radians, positive with the nose to the image's left.
+
+    The pose of the affine camera that sees an average head so. The first 4 degrees do not count (nobody is painted
+    exactly straight); without a nose or a side nothing shows the turn and the face counts as frontal.
+    """
+    xy = points_xy[_BONE_70].astype(np.float64)
+    if not visible[_BONE_70].all() or not np.isfinite(xy).all():
+        return 0.0
+    head = CANONICAL_FACE[_BONE_70] - CANONICAL_FACE[_BONE_70].mean(axis=0)
+    camera = np.linalg.lstsq(head, xy - xy.mean(axis=0), rcond=None)[0].T
+    u, size, vt = np.linalg.svd(camera, full_matrices=False)
+    if size[1] < 0.2 * size[0]:
+        return 0.0
+    x, y = u @ vt
+    yaw = float(np.arctan2(x[2], x[0] * y[1] - x[1] * y[0]))
+    return float(np.sign(yaw) * max(min(abs(yaw), _YAW_AT_REST_MAX) - _FRONTAL_WITHIN, 0.0))
 
 
 # Corners, lid points and pupil, image-left eye first.

@@ -60,7 +60,7 @@ _HISTORY: Final = 240
 _RELEARN_EVERY: Final = 10
 _BETTER_BY: Final = (0.9, 0.05)
 """A calmer moment must score below 0.9 times the present score less 0.05."""
-_TAKEN: Final = (3, 9, 0.02)
+_TAKEN: Final = (3, 9, 0.01)
 """Offline, each group is the median of its calmest moments: at least, at most, and the share of the clip between."""
 
 _HEAD, _MOUTH, _BROWS, _LIDS, _GAZE = range(5)

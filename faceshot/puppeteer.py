@@ -4,6 +4,7 @@ easing when the face is lost, idle life, and retargeting to the character.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -11,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceshot import motion as channels
-from faceshot.driver import Observation, Reference, frontal_face, measure, observe, reference_from
+from faceshot.driver import (
+    Observation,
+    Reference,
+    frontal_face,
+    measure,
+    observe,
+    reference_from,
+    yaw_at_rest,
+)
 from faceshot.geometry import as_complex, as_xy, matrix_from_rotation_vector
 from faceshot.idle import IdleLife
 from faceshot.motion import GAZE, LIDS, ROTATION, SCALE, SHAPES, TRANSLATION, Gains
@@ -94,6 +103,8 @@ class Puppeteer:
         origin, axis = face_frame(character.points_xy, character.visible)
         self._tilt = axis
         self._centre = origin
+        self._yaw_at_rest = yaw_at_rest(character.points_xy, character.visible)
+        self._turn_at_rest = matrix_from_rotation_vector(np.array([0.0, self._yaw_at_rest, 0.0]))
         self._retargeter_key = None
 
     def reset(self) -> None:
@@ -129,9 +140,42 @@ class Puppeteer:
             state: what the tracker saw; `FaceState.lost(...)` when there is nothing.
             dt_s: time since the last call; anything but a positive number counts as 0.
         """
-        dt_s = min(float(dt_s), _DT_MAX_S) if np.isfinite(dt_s) and dt_s > 0 else 0.0
-        seen = observe(state, _CONFIDENCE_MIN)
-        tracked = None if seen is None else self._track(seen, dt_s)
+        dt_s = _sane(dt_s)
+        raw = self._raw(state, dt_s)
+        if raw is None:
+            return self._play(state, None, dt_s)
+        if self._lost_s > 0.0 or not self._ever_found:
+            self._filter.reset()
+        return self._play(state, self._filter.step(raw, dt_s, self._strength), dt_s)
+
+    def perform(self, states: Sequence[FaceState], dts_s: Sequence[float]) -> Iterator[Drive]:
+        """The drives for a whole clip, as `step` gives them but smoothed forwards and backwards: without any delay.
+
+        Args:
+            states: every frame of the clip, with the neutral already set (`use_neutral`).
+            dts_s: time since the frame before, one a frame.
+        """
+        times = [_sane(dt_s) for dt_s in dts_s]
+        raws = [self._raw(state, dt_s) for state, dt_s in zip(states, times, strict=True)]
+        smooth = list(raws)
+        start = 0
+        for end in range(len(raws) + 1):
+            if end < len(raws) and raws[end] is not None:
+                continue
+            stretch = [raw for raw in raws[start:end] if raw is not None]
+            if stretch:
+                smooth[start:end] = channels.smoothed_whole(
+                    np.array(stretch), np.array(times[start:end]), self._strength
+                )
+            start = end + 1
+        for state, tracked, dt_s in zip(states, smooth, times, strict=True):
+            yield self._play(state, tracked, dt_s)
+
+    @property
+    def _strength(self) -> float:
+        return _FILTER_AT_FULL * self.settings.smoothing
+
+    def _play(self, state: FaceState, tracked: Float | None, dt_s: float) -> Drive:
         if tracked is None:
             self._lose(dt_s)
         else:
@@ -139,8 +183,11 @@ class Puppeteer:
         self._on_air = True
         return self._drive(state if tracked is not None else None, dt_s)
 
-    def _track(self, seen: Observation, dt_s: float) -> Float | None:
-        """Filtered motion of this observation; None when it comes to nothing finite."""
+    def _raw(self, state: FaceState, dt_s: float) -> Float | None:
+        """Unfiltered motion; None when there is no face or its motion comes to nothing finite."""
+        seen = observe(state, _CONFIDENCE_MIN)
+        if seen is None:
+            return None
         if self._lost_s > _FORGET_S and not self._keeper.explicit:
             self._keeper.reset()
         neutral = self._keeper.step(seen, dt_s)
@@ -149,11 +196,7 @@ class Puppeteer:
             return None
         self._neutral = neutral
         self._gaze = raw[GAZE]
-        if self.settings.mirror:
-            raw = channels.mirrored(raw)
-        if self._lost_s > 0.0 or not self._ever_found:
-            self._filter.reset()
-        return self._filter.step(raw, dt_s, _FILTER_AT_FULL * self.settings.smoothing)
+        return channels.mirrored(raw) if self.settings.mirror else raw
 
     def _follow(self, tracked: Float, dt_s: float) -> None:
         if self._lost_s > 0.0 or not self._ever_found:
@@ -194,7 +237,7 @@ class Puppeteer:
         motion[LIDS] *= 1.0 - share * (1.0 - life.lid)
         motion[ROTATION] += share * life.rotation
         motion[TRANSLATION] += share * life.translation
-        motion = channels.limited(motion)
+        motion = channels.limited(motion, self._yaw_at_rest)
         breath = life.breath * (share + (1.0 - share) * _BREATH_WHILE_TRACKING) if self.settings.idle else 0.0
 
         expression, posed = self._landmarks(motion)
@@ -223,17 +266,23 @@ class Puppeteer:
         mirror = self.settings.mirror
         if self._retargeter_key != (neutral, mirror) or self._retargeter is None:
             self._face = neutral.face[MIRROR_70] * (-1.0, 1.0, 1.0) if mirror else neutral.face
-            self._retargeter = Retargeter(
-                self._character.points_xy, self._character.visible, self._face[:, :2] * self._width
-            )
+            # The performer is seen from where the character is painted from: what is foreshortened on the one is on
+            # the other.
+            seen = (self._face @ self._turn_at_rest.T)[:, :2]
+            self._zoom = self._width / max(float(np.hypot(*(seen[16] - seen[0]))), 0.3)
+            self._retargeter = Retargeter(self._character.points_xy, self._character.visible, seen * self._zoom)
             self._retargeter_key = (neutral, mirror)
-        frontal = frontal_face(motion, self._face)
+        frontal = frontal_face(motion, self._face) @ self._turn_at_rest.T
         turned = frontal @ matrix_from_rotation_vector(motion[ROTATION]).T
-        still, posed = self._retargeter(np.stack([frontal, turned])[..., :2] * self._width)
+        still, posed = self._retargeter(np.stack([frontal, turned])[..., :2] * self._zoom)
         # Size and place go with the whole face, exactly: Eq. 5 and 6 see the rotation only.
         z = (as_complex(posed) - self._centre) * float(np.exp(motion[SCALE][0])) + self._centre
         x, y = motion[TRANSLATION] * self._width
         return still, as_xy(z + complex(x, y))
+
+
+def _sane(dt_s: float) -> float:
+    return min(float(dt_s), _DT_MAX_S) if np.isfinite(dt_s) and dt_s > 0 else 0.0
 
 
 def _smooth(share: float) -> float:

@@ -16,8 +16,10 @@ the right angle and swaps bounds for half of the parts):
     - Both lips of an outline, and both lids of an eye, are one part with one frame, and inner and outer lips share one
       bound, so nothing can tear.
     - The ratio r/d of rest positions is the gain, as published, and 1 above 1.5 (additive), but limited to
-      0.8 to 1.25 times the part's own width ratio: lips of different thickness then still move together. Motion
-      towards the part's axis uses the exact ratio, so that what closes on the driver closes on the character.
+      0.8 to 1.25 times the part's own width ratio. Motion towards the part's axis uses the exact ratio, so that what
+      closes on the driver closes on the character.
+    - Up and down the whole mouth has one gain, the mean of its width ratio and the ratio of face heights: lips rest so
+      close to their axis that ratios of points are noise, and a small mouth opens further, for its width.
     - Facing points of the lips move as the line between them and their distance from it, and the ratio rule governs the
       distance: a curved mouth that smiles stays shut, and a shut one is shut.
     - No outlier smoothing and no jumps: displacement is a continuous, piecewise linear function of the driver's.
@@ -100,8 +102,8 @@ _ON_AXIS: Final = 0.0045
 """Closer to the part's axis than this, in face widths, a rest position has no ratio (1 px of 220)."""
 _ADDITIVE_ABOVE: Final = 1.5
 _GAIN_AROUND_PART: Final = (0.8, 1.25)
-_MOUTH_GAIN_MIN: Final = 0.75
-"""Least gain of lips up and down: a tiny mouth opens further, for its width, than the performer's."""
+_HEIGHT_RATIO: Final = (0.5, 1.6)
+"""Limits of the ratio of face heights, in ratios of face widths."""
 _CLOSING_MAX: Final = 3.0
 
 
@@ -168,12 +170,15 @@ class Retargeter:
         self._rest_xy, d_rest_xy = as_xy(rest), as_xy(self._d_rest)
         moves = (alive[_OWNER] & seen).astype(np.float64)[:, None]
         widths = face_width(character), face_width(neutral)
-        part = _part_gains(chords, d_chords, widths[1])
+        part = _part_gains(chords, d_chords, widths)
+        tall, d_tall = _height(character, seen), _height(neutral, seen)
+        if tall is not None and d_tall is not None:
+            low, high = (limit * widths[0] / widths[1] for limit in _HEIGHT_RATIO)
+            part[_MOUTH, 1] = 0.5 * (part[_MOUTH, 1] + np.clip(tall / d_tall, low, high))
         middle, d_middle = _pair_middles(self._rest_xy), _pair_middles(d_rest_xy)
         opening, closing = _point_gains(self._rest_xy - middle, d_rest_xy - d_middle, part, widths)
-        # Thin outer lips must not be overtaken by the inner ones.
-        outer = _OWNER == _OUTER
-        opening[outer, 1] = np.maximum(opening[outer, 1], part[outer, 1])
+        # Lips move alike along their whole length, thick or thin, outer or inner.
+        opening[_MOUTH, 1] = part[_MOUTH, 1]
         along, _ = _point_gains(middle, d_middle, part, widths)
         self._opening, self._closing_more = opening * moves, (closing - opening) * moves
         # The line between the lips has no axis to close on: up and down it moves by the part's own gain.
@@ -274,11 +279,20 @@ def _bounds(
     return negative, positive
 
 
-def _part_gains(chords: Float, d_chords: Float, d_width: float) -> Float:
+def _part_gains(chords: Float, d_chords: Float, widths: tuple[float, float]) -> Float:
     """(70, 2) width ratio of the part that each point belongs to; 1 (additive) where it is large or unknown."""
     ratio = chords / np.maximum(d_chords, _TINY)
-    ratio = np.where((ratio > _ADDITIVE_ABOVE) | (d_chords < 1e-3 * d_width), 1.0, ratio)[_OWNER]
-    return np.stack([ratio, np.where(_MOUTH, np.maximum(ratio, _MOUTH_GAIN_MIN), ratio)], axis=1)
+    ratio = np.where((ratio > _ADDITIVE_ABOVE) | (d_chords < 1e-3 * widths[1]), 1.0, ratio)[_OWNER]
+    return np.stack([ratio, ratio], axis=1)
+
+
+def _height(points_xy: Float, seen: NDArray[np.bool_]) -> float | None:
+    """Brow centre to chin; None on a face that lacks either."""
+    brows = [*BROW_LEFT, *BROW_RIGHT]
+    if not (seen[8] and seen[brows].all()):
+        return None
+    height = float(np.hypot(*(points_xy[8] - points_xy[brows].mean(axis=0))))
+    return height if height > _TINY else None
 
 
 def _point_gains(rest: Float, d_rest: Float, part: Float, widths: tuple[float, float]) -> tuple[Float, Float]:

@@ -1,6 +1,8 @@
 """One-Euro filtering of many channels at once (Casiez et al. 2012): steady when still, quick when moving.
 
-Each channel is a first-order low-pass whose cut-off grows with the channel's own speed. Time is an argument.
+Each channel is a first-order low-pass whose cut-off grows with the channel's own speed, and on top of that a leash:
+the smoothed value follows at a limited distance, a few times the trackers' noise. So noise is filtered as heavily as a
+still face needs, and motion, however slow to be noticed as such, is late by the leash at most. Time is an argument.
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ class OneEuro:
     Args:
         min_cutoff_hz: (N,) cut-off at rest; infinity passes a channel through.
         beta: (N,) rise of the cut-off in Hz per unit of the channel and second.
+        leash: (N,) greatest distance between the smoothed value and the raw one; up to half of it does not pull.
         falls_by: (N,) a value that falls by more than this is followed without delay (eyelids: a blink lasts four
             frames); infinity for channels without this. Smaller falls are filtered, or noise would pull lids down.
     """
 
-    def __init__(self, min_cutoff_hz: Float, beta: Float, falls_by: Float) -> None:
-        self._min_cutoff_hz, self._beta, self._falls_by = min_cutoff_hz, beta, falls_by
+    def __init__(self, min_cutoff_hz: Float, beta: Float, leash: Float, falls_by: Float) -> None:
+        self._min_cutoff_hz, self._beta, self._leash, self._falls_by = min_cutoff_hz, beta, leash, falls_by
         self._value: Float | None = None
         self._speed = np.zeros_like(min_cutoff_hz)
         self._last_raw = self._speed
@@ -44,7 +47,7 @@ class OneEuro:
         Args:
             raw: (N,) finite.
             dt_s: time since the last step; 0 repeats the last result.
-            strength: 0 is raw, 1 is as constructed, 2 halves every cut-off once more.
+            strength: 0 is raw, 1 is as constructed, 2 halves every cut-off once more and doubles the leash.
         """
         if self._value is None or strength <= 0.0:
             self.reset(raw)
@@ -57,5 +60,6 @@ class OneEuro:
         cutoff_hz = (self._min_cutoff_hz + self._beta * np.abs(self._speed)) / strength
         share = 1.0 / (1.0 + 1.0 / (2.0 * np.pi * dt_s * cutoff_hz))
         share = np.where(raw < self._value - self._falls_by, 1.0, share)
-        self._value = self._value + share * (raw - self._value)
+        behind = (1.0 - share) * (raw - self._value)
+        self._value = raw - behind / np.sqrt(np.sqrt(1.0 + np.square(np.square(behind / (self._leash * strength)))))
         return self._value.copy()

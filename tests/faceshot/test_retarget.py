@@ -115,8 +115,8 @@ def test_a_mouth_of_half_the_size_opens_a_little_wider_than_the_published_half(s
     performed = driver[1, 65:68, 1] - driver[1, 63:60:-1, 1] - (driver[0, 65:68, 1] - driver[0, 63:60:-1, 1])
     ours = retarget(driver, target)[1]
     opened = ours[65:68, 1] - ours[63:60:-1, 1] - (target[65:68, 1] - target[63:60:-1, 1])
-    # 0.8 of the least gain for a mouth, 0.75: lips that rest apart keep some of their own proportion.
-    np.testing.assert_allclose(opened, 0.6 * performed, rtol=0.02)
+    # The mean of the mouth's ratio, one half, and the face's, one.
+    np.testing.assert_allclose(opened, 0.75 * performed, rtol=0.02)
     published = synthetic["target_mouth_half/out_float"][1]
     narrow = published[65] - published[63] - (target[65] - target[63])
     assert narrow[1] == pytest.approx(0.5 * performed[0], rel=0.1)
@@ -277,7 +277,26 @@ def test_shut_eyes_and_a_shut_mouth_shut_exactly_on_any_character(character):
         chord = out[last] - out[first]
         offsets = out[list(points)] - out[first]
         off_axis = (chord[0] * offsets[:, 1] - chord[1] * offsets[:, 0]) / np.linalg.norm(chord)
-        np.testing.assert_allclose(off_axis, 0, atol=1e-6)
+        # The line on which lips meet moves with the face's height, so on another face it need not end on the axis.
+        np.testing.assert_allclose(off_axis, 0, atol=1e-6 if first < 48 else 0.2)
+    np.testing.assert_allclose(out[[61, 62, 63], 1], out[[67, 66, 65], 1], atol=1e-6)
+
+
+def test_lips_open_by_face_heights_and_move_alike_along_their_length():
+    """A character with a small, thin-lipped mouth of uneven lips; heights of its face and the driver's differ."""
+    character = FACE.copy()
+    character[[8, 7, 9], 1] -= 30
+    character[48:68] = FACE[57] + (FACE[48:68] - FACE[57]) * 0.85
+    character[[61, 63], 1] -= 1.5
+    character[[65, 67], 1] += 1.5
+    driver = np.stack([FACE, FACE])
+    driver[1, [55, 56, 57, 58, 59, 65, 66, 67], 1] += 40
+    moved = retarget(driver, character)[1] - character
+    height = lambda face: face[8, 1] - face[17:27, 1].mean()  # noqa: E731
+    gain = moved[[65, 66, 67], 1] / 40
+    np.testing.assert_allclose(gain, gain[0], atol=1e-6)
+    assert gain[0] == pytest.approx(height(character) / height(FACE), rel=0.1)
+    np.testing.assert_allclose(moved[[61, 62, 63], 1], moved[62, 1], atol=1e-6)
 
 
 def test_a_pupil_keeps_its_place_inside_the_eye():

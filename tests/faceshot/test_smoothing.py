@@ -93,7 +93,7 @@ def test_any_time_step_gives_values_between_old_and_new(steps):
 
 
 def test_no_time_no_change():
-    one_euro = OneEuro(np.ones(1), np.zeros(1), np.full(1, np.inf))
+    one_euro = OneEuro(np.ones(1), np.zeros(1), np.ones(1), np.full(1, np.inf))
     one_euro.step(np.zeros(1), DT)
     first = one_euro.step(np.ones(1), DT)
     np.testing.assert_array_equal(one_euro.step(np.full(1, 9.0), 0.0), first)
