@@ -10,26 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceshot.animators import Window
+from faceshot.animators.warp.expression import Expression
 from faceshot.animators.warp.eyes import Eye, make_eye
 from faceshot.animators.warp.frame import FaceFrame, as_float32, face_frame, safe_points
 from faceshot.animators.warp.grid import Grid, invert
-from faceshot.animators.warp.head import HeadField, elastic_membership, membership
+from faceshot.animators.warp.head import HeadField, elastic_membership, fit_ball, membership
 from faceshot.animators.warp.lips import LipLine, lip_line
 from faceshot.animators.warp.matte import bleed, cut_out
-from faceshot.animators.warp.mouth import Gap, Mouth, luminance_of
+from faceshot.animators.warp.mouth import Gap, Mouth, light_of
 from faceshot.animators.warp.sheets import Operator, build_operator, face_grid
 from faceshot.errors import ShapeError
 from faceshot.topology import ARKIT_INDEX
-from faceshot.types import Character, CharacterKind, Drive, Float32, Rendered, UInt8
+from faceshot.types import Character, Drive, Float32, Rendered, UInt8
 
 __all__ = ["WarpAnimator"]
 
 _STILL_PX = 0.02  # motion that nobody sees
-_JAW_SLIDES = as_float32(np.array([0, 0, 0, 0.1, 0.3, 0.6, 0.85, 1, 1, 1, 0.85, 0.6, 0.3, 0.1, 0, 0, 0]))
-# How much of a chin's motion is skin of this kind: drawn and stuffed jaws hardly drop, their mouths open.
-_JAW_DROPS: dict[CharacterKind, float] = {"human": 1.0, "animal": 0.6, "anime": 0.45, "toy": 0.35, "emoji": 0.15}
-_LOWER_LIP = [55, 56, 57, 58, 59, 65, 66, 67]
-_NOSE_FOLLOWS = np.float32(0.3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,8 +42,7 @@ class _Scratch:
 class _Puppet:
     """Everything that depends on the character only."""
 
-    rest: Float32
-    visible: NDArray[np.bool_]
+    expression: Expression
     frame: FaceFrame
     texture: UInt8  # (H, W, 4), what is warped
     plate: UInt8 | None  # (H, W, 4), what is behind it
@@ -58,7 +53,6 @@ class _Puppet:
     lips: LipLine | None
     mouth: Mouth | None
     scratch: _Scratch
-    jaw: Float32  # (17, 1) share of the jaw points' motion that moves skin
 
 
 class WarpAnimator:
@@ -100,31 +94,34 @@ def _prepare(character: Character) -> _Puppet:
     visible, rgba = character.visible, character.rgba
     lips = lip_line(points, visible, frame)
     grid = face_grid(frame, None if lips is None else lips.width)
-    operator = build_operator(points, visible, frame, grid, lips)
-
     has_alpha = bool((rgba[..., 3] < 250).mean() > 0.01)
+    operator = build_operator(points, visible, frame, grid, lips, rgba[..., 3] if has_alpha else None)
+
     cutout = None if has_alpha else cut_out(rgba, points, frame)
     pitch = int(np.clip(round(frame.width / 12), np.ceil(max(width, height) / 96), np.ceil(max(width, height) / 40)))
     coarse = Grid.covering(0, 0, width, height, max(pitch, 1))
     if has_alpha or cutout is not None:
         alpha = rgba[..., 3] if cutout is None else cutout.figure[..., 3]
-        member = membership(frame, coarse, whole=_is_head_only(alpha, frame))
+        cut_below = bool((alpha[-1] > 128).mean() > 0.03)
+        whole = _is_head_only(alpha, frame) and not cut_below
+        member = membership(frame, coarse, height if cut_below else None, whole=whole)
         trunk = _trunk(frame, coarse, height)
     else:
         member = elastic_membership(frame, coarse, (width, height))
         trunk = _trunk(frame, coarse, height) * member
     nose = points[30] if visible[30] else None
-    head = HeadField(frame, coarse, member, trunk, nose)
+    ball = fit_ball(rgba[..., 3], points, visible, frame) if has_alpha and character.kind == "emoji" else None
+    headroom = float(np.argmax((rgba[..., 3] > 128).any(1))) if has_alpha else None
+    head = HeadField(frame, coarse, member, trunk, nose, headroom, ball)
     texture = bleed(rgba) if cutout is None else cutout.figure
     eyes = (
         make_eye(texture, frame, points, visible, 0, character.kind),
         make_eye(texture, frame, points, visible, 1, character.kind),
     )
-    mouth = None if lips is None else Mouth(lips, character.kind, luminance_of(texture, points))
+    mouth = None if lips is None else Mouth(lips, character.kind, light_of(texture, points))
     xs, ys = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     return _Puppet(
-        rest=as_float32(points),
-        visible=visible.copy(),
+        expression=Expression(points, visible, frame, lips, character.kind),
         frame=frame,
         texture=np.ascontiguousarray(texture),
         plate=None if cutout is None else np.ascontiguousarray(cutout.plate),
@@ -140,7 +137,6 @@ def _prepare(character: Character) -> _Puppet:
             np.empty((height, width, 2), np.int16),
             np.empty((height, width), np.uint16),
         ),
-        jaw=(_JAW_SLIDES * np.float32(_JAW_DROPS[character.kind]))[:, None],
     )
 
 
@@ -160,32 +156,6 @@ def _trunk(frame: FaceFrame, grid: Grid, height: int) -> Float32:
     tall = max(height - shoulder, 0.35 * frame.height)
     rise = np.clip((height - nodes[..., 1]) / tall, 0, 1)
     return as_float32(rise * tall)
-
-
-def _expression(puppet: _Puppet, drive: Drive) -> Float32:
-    """Landmark displacements, finite, bounded and free of crossed lips."""
-    delta = np.nan_to_num(drive.expression_xy - puppet.rest, nan=0.0, posinf=0.0, neginf=0.0)
-    limit = np.float32(0.45 * puppet.frame.height)
-    length = np.linalg.norm(delta, axis=1, keepdims=True)
-    delta *= limit * np.tanh(length / limit) / np.maximum(length, 1e-6)
-    delta[~puppet.visible] = 0
-    delta[:17] *= puppet.jaw
-    delta[27:36] *= _NOSE_FOLLOWS
-    if puppet.lips is not None:
-        down = as_float32(puppet.lips.axis_y)
-        # The lower lip stays above the chin, however little the chin drops.
-        drop = float(delta[57] @ down)
-        room = 0.7 * max(float((puppet.rest[8] - puppet.rest[57]) @ down), 0.0) if puppet.visible[8] else 1e3
-        room = max(room + max(float(delta[8] @ down), 0.0), 1.0)
-        if drop > 0:
-            delta[_LOWER_LIP] *= room * np.tanh(drop / room) / drop
-        for above, below in ((61, 67), (62, 66), (63, 65)):
-            gap = float((puppet.rest[below] - puppet.rest[above]) @ down) if puppet.lips.is_open else 0.0
-            closer = float((delta[above] - delta[below]) @ down) - max(gap, 0.0)
-            if closer > 0:
-                delta[above] -= 0.5 * closer * down
-                delta[below] += 0.5 * closer * down
-    return delta
 
 
 def _box_of(
@@ -223,7 +193,7 @@ def _map_of(
 
 def _render(puppet: _Puppet, drive: Drive) -> UInt8:
     height, width = puppet.identity.shape[:2]
-    delta = _expression(puppet, drive)
+    delta = puppet.expression.displacements(drive.expression_xy)
     stretch = 0.0
     if puppet.lips is None:
         stretch = float(np.clip(np.nan_to_num(drive.blendshapes[ARKIT_INDEX["jawOpen"]]), 0, 1))
@@ -247,7 +217,7 @@ def _render(puppet: _Puppet, drive: Drive) -> UInt8:
             where[window] = at
     opened = None
     if puppet.mouth is not None and moving:
-        opened = _open_mouth(puppet, puppet.mouth, delta, where, forward, head_back)
+        opened = _open_mouth(puppet, puppet.mouth, delta, where, forward, head_back, block)
     fixed, fraction = cv2.convertMaps(where, None, cv2.CV_16SC2, scratch.fixed, scratch.fraction)
     out = cv2.remap(puppet.texture, fixed, fraction, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     _draw_eyes(puppet, drive, out, where, forward)
@@ -283,8 +253,13 @@ def _open_mouth(
     where: Float32,
     forward: list[tuple[Grid, Float32]],
     head_back: Float32,
+    block: Float32,
 ) -> tuple[tuple[slice, slice], Gap] | None:
-    """Puts the lower sheet's map below the lips, in place; returns where the inside of the mouth is seen, if it is."""
+    """Puts the lower sheet's map below the lips, in place; returns where the inside of the mouth is seen, if it is.
+
+    Args:
+        block: `head_back` at every pixel.
+    """
     operator = puppet.operator
     lower_forward = operator.field(operator.lower, delta)
     if float(np.abs(lower_forward - forward[1][1]).max()) < 0.1:
@@ -294,13 +269,13 @@ def _open_mouth(
         return None
     pitch = operator.grid.pitch
     edges = np.array([[box[0], box[1]], [box[2], box[1]], [box[0], box[3]], [box[2], box[3]]], np.float32)[None]
-    still = (edges + puppet.head.grid.sample(head_back, edges))[0]
-    still = np.clip(still, _corner(operator.grid, 0), _corner(operator.grid, 1))
-    (left, top), (right, bottom) = still.min(0) - 2 * pitch, still.max(0) + 2 * pitch
+    corners = (edges + puppet.head.grid.sample(head_back, edges))[0]
+    corners = np.clip(corners, _corner(operator.grid, 0), _corner(operator.grid, 1))
+    (left, top), (right, bottom) = corners.min(0) - 2 * pitch, corners.max(0) + 2 * pitch
     around = Grid.covering(left, top, right, bottom, pitch)
     at_lower, window = _map_of(puppet, box, head_back, around, invert(operator.grid, lower_forward, over=around))
-    raised = -float((delta[61:64] @ as_float32(mouth.lips.axis_y)).mean())
-    shown, gap = mouth.part(where[window], at_lower, max(raised, 0.0))
+    still = cv2.add(block[window], puppet.identity[window])
+    shown, gap = mouth.part(where[window], at_lower, still, delta)
     where[window] = shown
     if gap is None:
         return None

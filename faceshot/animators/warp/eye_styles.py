@@ -66,10 +66,22 @@ def style_of(kind: CharacterKind, height: float, width: float, inside: Float32, 
     """
     if kind in ("human", "anime"):
         if height < 0.25 * width:  # narrow or half-closed at rest: padding would take its lashes away
-            return EyeStyle(pad_up=0.02, pad_down=0.06, strip=0.12, over=0.8, under=0.4, beside=0.5, rim_fades=0.8, line=0.06, line_strength=0.5)
+            return EyeStyle(
+                pad_up=0.02,
+                pad_down=0.06,
+                strip=0.12,
+                over=0.8,
+                under=0.4,
+                beside=0.5,
+                rim_fades=0.8,
+                line=0.06,
+                line_strength=0.5,
+            )
         return STYLES[kind]
     if skin < 80 and float(inside.mean()) > 1.4 * skin:
-        return EyeStyle(share=0.6, pad_up=0.15, pad_down=0.15, strip=0.0, under=0.45, beside=0.12, squash=True, glows=True)
+        return EyeStyle(
+            share=0.6, pad_up=0.15, pad_down=0.15, strip=0.0, under=0.45, beside=0.03, squash=True, glows=True
+        )
     # Plain dots (nearly all of the opening is much darker than the skin) are squeezed, eyes with a white get lids.
     if float((inside < 0.6 * skin).mean()) > 0.8 and height < 2.2 * width:
         return EyeStyle(share=0.5, pad_up=0.12, pad_down=0.12, strip=0.0, squash=True)

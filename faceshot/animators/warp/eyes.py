@@ -53,11 +53,11 @@ class Eye:
         closing = min(max(1 - opening, 0.0), 1.0)
         amount = _smooth(closing, 0.05, 0.45)
         there = self._patch_point(s, source)
-        shown: UInt8 | None = sample(skin.patch, there) if amount < 1 else None
+        shown = sample(skin.patch, there) if amount < 1 else None
         if amount > 0:
             # Bare skin, with only what is darker than skin (lashes, lid line) carried along: no stretched sockets and
             # no slivers of white where the eye is wider than its landmarks.
-            bare = self._bare(at, there, s, below_upper, above_lower, closing)
+            bare = self._bare(at, there, below_upper, above_lower, closing)
             shown = bare if shown is None else cv2.addWeighted(shown, 1 - amount, bare, amount, 0)
         side = _HALF * np.float32(lids.width) - np.abs(s)
         inside = unit(np.minimum(np.minimum(below_upper, above_lower) + _HALF, side))
@@ -77,18 +77,13 @@ class Eye:
         line[:] = self._skin.line_rgb
         return line
 
-    def _bare(
-        self, at: Float32, there: Float32, s: Float32, below_upper: Float32, above_lower: Float32, closing: float
-    ) -> UInt8:
+    def _bare(self, at: Float32, there: Float32, below_upper: Float32, above_lower: Float32, closing: float) -> UInt8:
         lids, skin = self.lids, self._skin
         bare = sample(skin.plate, at - skin.origin)
         if lids.style.squash:
             return bare
         ink = sample(skin.ink, there, cv2.BORDER_CONSTANT)
         strip = np.float32(max(lids.strip, 1.0))
-        # Towards the corners what moves gets thinner: it must not end in a cut beside what rests.
-        side = (_HALF * np.float32(lids.width) - np.abs(s)) * np.float32(1 / (0.1 * lids.width))
-        strip = np.where(side < 0, strip, strip * np.minimum(side, np.float32(1.0)))
         # Beyond the strip above, or a thin rim beneath, what is dark does not belong to the lids.
         rim = np.float32(0.10 * lids.height)
         of_lower = above_lower < below_upper

@@ -6,19 +6,31 @@ Below the chin the motion fades out: neck and shoulders follow softly. The body 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from faceshot.animators.warp.frame import F64, FaceFrame, as_float32
 from faceshot.animators.warp.grid import Grid, invert
-from faceshot.types import Float32, HeadMotion
+from faceshot.types import Float32, HeadMotion, UInt8
 
-__all__ = ["HeadField"]
+__all__ = ["Ball", "HeadField", "elastic_membership", "fit_ball", "membership"]
 
 _DEPTH = 0.9  # of a full ellipsoid: more lets the far cheek overlap the hair before 20 degrees
 _LIMITS = np.radians([28.0, 38.0, 35.0])  # pitch, yaw, roll
 _LIMIT_SHIFT = 0.35  # face widths
+_NECK = 0.65  # length over which the head's motion fades out below the chin, face heights
 _BREATH = 0.012  # rise of the trunk's upper end in trunk heights
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ball:
+    """A head that is nothing but a ball: `centre` (2,) and `radii` (2,) of its outline, pixels of the picture."""
+
+    centre: F64
+    radii: F64
 
 
 class HeadField:
@@ -28,16 +40,35 @@ class HeadField:
         member: (rows, columns) 0..1, how much each node belongs to the head (and not to body or background).
         trunk: (rows, columns) 0..1, how much of the breathing each node takes part in.
         nose: picture position of the nose tip, None when the character has none.
+        headroom: pixels above the figure in the picture: it cannot rise much further; None if nothing is cut off.
+        ball: the head's outline if its face is all there is: what is on it slides, its outline stays round.
     """
 
-    def __init__(self, frame: FaceFrame, grid: Grid, member: Float32, trunk: Float32, nose: F64 | None) -> None:
+    def __init__(
+        self,
+        frame: FaceFrame,
+        grid: Grid,
+        member: Float32,
+        trunk: Float32,
+        nose: F64 | None,
+        headroom: float | None = None,
+        ball: Ball | None = None,
+    ) -> None:
         self.grid = grid
         self._frame = frame
         self._member = member[..., None]
         self._trunk = trunk
         nodes = grid.nodes()
-        local = frame.local(nodes.astype(np.float64))
-        self._depth = as_float32(_depth(frame, local, nose, grid.pitch))
+        self._ball = ball is not None
+        limit = _LIMIT_SHIFT * frame.width
+        self._limit_up = limit if headroom is None else min(limit, max(headroom, 0.05 * frame.width))
+        # A neck cannot be pushed into the body further than it is long.
+        self._limit_down = min(limit, 0.55 * _NECK * frame.height) if member.min() < 0.5 else limit
+        self._limit_aside = limit
+        local = frame.local(nodes.astype(np.float64), None if ball is None else ball.centre)
+        self._depth = as_float32(
+            _ball_depth(nodes, ball) if ball is not None else _depth(frame, local, nose, grid.pitch)
+        )
         self._q = as_float32(np.concatenate([local, -self._depth[..., None]], axis=-1))
         self._axes = as_float32(np.stack([frame.axis_x, frame.axis_y]))
         self._focal = np.float32(4.0 * frame.width)
@@ -58,11 +89,18 @@ class HeadField:
         own[:2, :2] = self._axes
         turn = as_float32(own @ turn @ own.T)
         shift = np.nan_to_num(motion.translation.astype(np.float64))
-        shift = _LIMIT_SHIFT * np.tanh(shift / _LIMIT_SHIFT) * self._frame.width
+        limit = np.array([self._limit_aside, self._limit_down if shift[1] > 0 else self._limit_up])
+        shift = limit * np.tanh(shift * self._frame.width / limit)
         scale = float(np.clip(np.nan_to_num(motion.scale, nan=1.0), 0.75, 1.35))
-        moved = self._q @ turn.T
-        moved = moved[..., :2] * (np.float32(scale) * self._focal / (self._focal + moved[..., 2]))[..., None]
-        moved = moved - self._resting
+        if self._ball:
+            roll = np.arctan2(turn[1, 0] - turn[0, 1], turn[0, 0] + turn[1, 1])
+            flat = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]], np.float32)
+            moved = np.float32(scale) * (self._q[..., :2] @ flat.T - self._depth[..., None] * turn[:2, 2])
+            moved -= self._q[..., :2]
+        else:
+            moved = self._q @ turn.T
+            moved = moved[..., :2] * (np.float32(scale) * self._focal / (self._focal + moved[..., 2]))[..., None]
+            moved -= self._resting
         if stretch > 0:
             chin = np.float32(self._frame.chin)
             moved[..., 0] -= np.float32(0.05 * stretch) * self._q[..., 0]
@@ -94,15 +132,50 @@ def _depth(frame: FaceFrame, local: F64, nose: F64 | None, pitch: int) -> F64:
     return depth
 
 
-def membership(frame: FaceFrame, grid: Grid, *, whole: bool) -> Float32:
+def _ball_depth(nodes: Float32, ball: Ball) -> F64:
+    """A cap that meets the outline with depth 0 and a slope that 38 degrees do not fold."""
+    r2 = (((nodes - ball.centre) / ball.radii) ** 2).sum(-1)
+    return 0.72 * float(ball.radii.mean()) * np.clip(1 - r2, 0, 1)
+
+
+def fit_ball(alpha: UInt8, points: F64, visible: NDArray[np.bool_], frame: FaceFrame) -> Ball | None:
+    """The figure's outline as an ellipse, if it is one and the face boundary lies on it."""
+    if not visible[:17].all():
+        return None
+    ys, xs = np.nonzero(alpha > 128)
+    if len(xs) == 0:
+        return None
+    low, high = np.array([xs.min(), ys.min()]), np.array([xs.max(), ys.max()])
+    centre, radii = (low + high) / 2, (high - low + 1) / 2
+    filled = len(xs) / (np.pi * radii[0] * radii[1])
+    off = np.abs(np.sqrt((((points[:17] - centre) / radii) ** 2).sum(-1)) - 1)
+    return Ball(centre, radii) if 0.95 < filled < 1.05 and float(np.median(off)) < 0.12 else None
+
+
+def membership(frame: FaceFrame, grid: Grid, bottom: float | None, *, whole: bool) -> Float32:
     """1 on the head, smoothly 0 below the chin and, sooner, beside it (shoulders, wings); 1 everywhere for a head
-    without a body."""
+    without a body.
+
+    Args:
+        bottom: the picture's lower edge if it cuts the figure off: what is cut must not move, or the cut is seen.
+    """
     if whole:
         return np.ones((grid.rows, grid.columns), np.float32)
-    local = frame.local(grid.nodes().astype(np.float64))
-    beside = np.maximum(np.abs(local[..., 0]) - 0.75 * frame.width, 0)
-    fall = np.clip((local[..., 1] - frame.chin + 0.6 * beside) / (0.85 * frame.height), 0, 1)
-    return as_float32(1 - fall * fall * (3 - 2 * fall))
+    nodes = grid.nodes().astype(np.float64)
+    local = frame.local(nodes)
+    below = local[..., 1] - frame.chin
+    beside = np.abs(local[..., 0]) / frame.width
+    shoulders = np.maximum(beside - 0.40, 0) * _smooth(below / (0.3 * frame.height) + 0.5)
+    reach = below + (0.8 * np.maximum(beside - 0.70, 0) + shoulders) * frame.width
+    member = 1 - _smooth(reach / (_NECK * frame.height))
+    if bottom is not None:
+        member = member * _smooth((bottom - 1 - nodes[..., 1]) / (0.12 * bottom))
+    return as_float32(member)
+
+
+def _smooth(x: F64) -> F64:
+    x = np.clip(x, 0, 1)
+    return np.asarray(x * x * (3 - 2 * x))
 
 
 def elastic_membership(frame: FaceFrame, grid: Grid, size_wh: tuple[int, int]) -> Float32:

@@ -59,6 +59,12 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
         free = t > np.minimum(brow, u - 0.10 * height)
         hole &= free
         seen &= free
+    if not style.glows and not style.lash_tips and (skin := seen & ~hole & (np.abs(s) < 0.75 * width)).any():
+        # Beside the far eye of a turned head there is no skin any more.
+        light = patch @ np.array([0.3, 0.59, 0.11])
+        gone = (light < float(np.median(light[skin])) - 90) & (np.abs(s) > 0.45 * width)
+        hole &= ~gone
+        seen &= ~gone
     if style.lash_tips:
         near = (np.abs(s) < 0.75 * width) & (t > u - height) & (t < low + 0.7 * height)
         zone = (np.abs(s) < 0.5 * width + 0.8 * height) & (t > u - lids.above) & (t < low)

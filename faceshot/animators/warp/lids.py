@@ -137,9 +137,7 @@ class Lids:
             return upper - thick - bow, lower + thick - bow
         return upper, lower
 
-    def slide(
-        self, t: Float32, table_at: Float32, opening: float
-    ) -> tuple[Float32, Float32, Float32, Float32]:
+    def slide(self, t: Float32, table_at: Float32, opening: float) -> tuple[Float32, Float32, Float32, Float32]:
         """Where the lids' pixels come from.
 
         Returns:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-
 from faceshot.animators.warp.curves import monotone_curve
 from faceshot.animators.warp.frame import F64, FaceFrame
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from faceshot.animators.warp.frame import F64
@@ -16,6 +15,7 @@ __all__ = ["Mouth"]
 
 _COLUMNS = 192
 _REACH = 0.8  # half-width of the column table in mouth widths
+_LUMINANCE = np.array([0.3, 0.59, 0.11], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +25,15 @@ class _Interior:
     cavity: tuple[float, float, float]
     tongue: tuple[float, float, float]
     teeth: tuple[float, float, float] | None
-    lower_teeth: bool
     flat: bool
 
 
 _INTERIORS: dict[CharacterKind, _Interior] = {
-    "human": _Interior((48, 17, 20), (156, 72, 76), (226, 216, 204), True, False),
-    "anime": _Interior((104, 30, 40), (222, 112, 112), (250, 246, 244), False, True),
-    "animal": _Interior((44, 18, 22), (196, 104, 112), None, False, False),
-    "emoji": _Interior((88, 32, 24), (226, 92, 92), None, False, True),
-    "toy": _Interior((64, 26, 28), (190, 84, 88), None, False, True),
+    "human": _Interior((48, 17, 20), (156, 72, 76), (226, 216, 204), False),
+    "anime": _Interior((104, 30, 40), (222, 112, 112), (250, 246, 244), True),
+    "animal": _Interior((44, 18, 22), (196, 104, 112), None, False),
+    "emoji": _Interior((88, 32, 24), (226, 92, 92), None, True),
+    "toy": _Interior((64, 26, 28), (190, 84, 88), None, True),
 }
 
 
@@ -48,6 +47,8 @@ class Gap:
         below, above: (h, w) distance below the upper and above the lower lip, resting pixels.
         place: (h, w) place across the mouth, -1 to 1.
         at_upper, at_lower: (h, w, 2) resting point on either sheet.
+        still: (h, w, 2) place across and down the mouth of a skull that no expression moves, pixels.
+        arc: (3,) smooth curve along the upper lip, a polynomial of the place across.
         raised: how far the upper lip is above rest, pixels.
     """
 
@@ -58,6 +59,8 @@ class Gap:
     place: Float32
     at_upper: Float32
     at_lower: Float32
+    still: tuple[Float32, Float32]
+    arc: F64
     raised: float
 
 
@@ -65,13 +68,24 @@ class Mouth:
     """The mouth of a character, ready to be drawn.
 
     Args:
-        skin_luminance: mean brightness of the face, 0..255: the inside is lit like it.
+        light: (3,) the face's own colour, 0..255, and its brightest parts' brightness: the inside is lit like it.
     """
 
-    def __init__(self, lips: LipLine, kind: CharacterKind, skin_luminance: float) -> None:
+    def __init__(self, lips: LipLine, kind: CharacterKind, light: tuple[Float32, float]) -> None:
         self.lips = lips
+        self._rest_arc = np.polyfit(lips.knots, lips.upper, 2)
         self._look = _INTERIORS[kind]
-        self._light = np.float32(np.clip(skin_luminance / 150.0, 0.5, 1.1))
+        skin, brightest = light
+        luminance = float(skin @ _LUMINANCE)
+        self._light = np.float32(np.clip(luminance / 150.0, 0.5, 1.1))
+        # Teeth take half of the light's tint and are never much brighter than the brightest skin.
+        self._teeth = np.zeros(3, np.float32)
+        if self._look.teeth is not None:
+            white = np.array(self._look.teeth, np.float32)
+            tint = skin / max(luminance, 1.0)
+            tint = tint / np.sqrt(max(float(tint @ tint) / 3, 1e-3))
+            white = white * (1 + 0.35 * (tint - 1))
+            self._teeth = white * min(1.0, (1.12 if kind == "human" else 1.2) * brightest / float(white @ _LUMINANCE))
         half = lips.width / 2
         s = np.linspace(-_REACH, _REACH, _COLUMNS) * lips.width
         # Distance to the nearer corner in mouth widths; negative outside.
@@ -103,12 +117,13 @@ class Mouth:
         dx, dy = at[..., 0] - self._middle[0], at[..., 1] - self._middle[1]
         return dx * self._axis_x[0] + dy * self._axis_x[1], dx * self._axis_y[0] + dy * self._axis_y[1]
 
-    def part(self, at_upper: Float32, at_lower: Float32, raised: float) -> tuple[Float32, Gap | None]:
+    def part(self, at_upper: Float32, at_lower: Float32, still: Float32, delta: Float32) -> tuple[Float32, Gap | None]:
         """Chooses for each pixel the sheet that shows there.
 
         Args:
             at_upper, at_lower: (h, w, 2) resting point that each pixel shows on either sheet.
-            raised: how far the upper lip is above rest, pixels.
+            still: (h, w, 2) the same without any expression.
+            delta: (70, 2) displacements of the landmarks.
 
         Returns:
             (h, w, 2) the resting point to show, and the part where neither sheet covers the mouth's inside.
@@ -129,8 +144,28 @@ class Mouth:
         window = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
         place = (su[window] + sl[window]) * np.float32(1.0 / self.lips.width)
         du, dl = np.maximum(below[window], 0), np.maximum(above[window], 0)
-        gap = Gap(window, np.minimum(cover[window], 1), du, dl, place, at_upper[window], at_lower[window], raised)
+        raised = max(-float((delta[61:64] @ self._axis_y).mean()), 0.0)
+        gap = Gap(
+            window,
+            np.minimum(cover[window], 1),
+            du,
+            dl,
+            place,
+            at_upper[window],
+            at_lower[window],
+            self._local(still[window]),
+            self._arc(delta),
+            raised,
+        )
         return shown, gap
+
+    def _arc(self, delta: Float32) -> F64:
+        """(3,) parabola through the resting upper lip, carried along: teeth are even and rigid, however a lip curls."""
+        arc = self._rest_arc.copy()
+        moved = delta[61:64]
+        arc[1] += 0.5 * float(moved[2] @ self._axis_y - moved[0] @ self._axis_y) / (0.5 * self.lips.width)
+        arc[2] += float((moved @ self._axis_y).mean())
+        return arc
 
     def _column(self, s: Float32) -> Float32:
         column = s * np.float32((_COLUMNS - 1) / (2 * _REACH * self.lips.width)) + np.float32((_COLUMNS - 1) / 2)
@@ -162,7 +197,7 @@ class Mouth:
 
     def _drawn_inside(self, parted: Gap) -> Float32:
         """Cavity, teeth and tongue; they are attached to their jaws, so they turn and stretch with the head."""
-        du, dl, place, raised = parted.below, parted.above, parted.place, parted.raised
+        du, dl, place = parted.below, parted.above, parted.place
         look, width = self._look, np.float32(self.lips.width)
         gap = du + dl
         depth = du / np.maximum(gap, np.float32(1e-3))
@@ -191,34 +226,34 @@ class Mouth:
             else np.float32(0.6) + np.float32(0.4) * np.clip(1 - dl / np.maximum(hill, 1), 0, 1)
         )
         inside = inside + tongue[..., None] * (tongue_rgb * shade[..., None] - inside)
+        inside *= self._light
         if look.teeth is not None:
-            teeth_rgb = np.array(look.teeth, np.float32)
-            gate = np.float32(np.clip((float(open_by) - 0.03) / 0.06, 0, 1))
-            band = np.float32(np.clip(0.055 * float(width) + raised, 0.03 * float(width), 0.13 * float(width)))
-            arch = np.clip(1 - (place / np.float32(0.82)) ** 4, 0, 1)
-            white = np.clip((band * arch - du) + np.float32(0.5), 0, 1) * gate * (arch > 0)
-            light = (
-                np.ones_like(du)
-                if look.flat
-                else (np.float32(0.62) + np.float32(0.38) * np.clip(du / band, 0, 1))
-                * (np.float32(0.55) + np.float32(0.45) * side)
-            )
-            inside = inside + white[..., None] * (teeth_rgb * light[..., None] - inside)
-            if look.lower_teeth:
-                gate_low = np.float32(np.clip((float(open_by) - 0.16) / 0.12, 0, 1))
-                band_low = np.float32(0.035) * width
-                arch = np.clip(1 - (place / np.float32(0.62)) ** 4, 0, 1)
-                white = np.clip((band_low * arch - dl) + np.float32(0.5), 0, 1) * gate_low * (arch > 0)
-                inside = inside + np.float32(0.8) * white[..., None] * (
-                    teeth_rgb * (light * np.float32(0.75))[..., None] - inside
-                )
-        return inside * self._light
+            self._draw_teeth(inside, parted, float(open_by), side)
+        return inside
+
+    def _draw_teeth(self, inside: Float32, parted: Gap, open_by: float, side: Float32) -> None:
+        """An even row under the upper lip, in place."""
+        width, flat = float(self.lips.width), self._look.flat
+        s, t = parted.still
+        a, b, c = (np.float32(x) for x in parted.arc)
+        inward = t - ((a * s + b) * s + c)
+        band = np.float32(np.clip(0.055 * width + parted.raised, 0.03 * width, 0.13 * width))
+        soft = np.float32(1.0 if flat else 1.0 / max(1.0, 0.012 * width))
+        arch = np.clip(1 - (parted.place * np.float32(1 / 0.80)) ** 4, 0, 1)
+        white = np.clip((band * arch - inward) * soft + np.float32(0.5), 0, 1)
+        white *= np.float32(np.clip((open_by - 0.03) / 0.06, 0, 1)) * np.minimum(arch * 3, np.float32(1.0))
+        if flat:
+            inside += white[..., None] * (self._teeth - inside)
+            return
+        gum = np.float32(0.66) + np.float32(0.34) * np.clip(inward / band, 0, 1)
+        light = gum * (np.float32(0.6) + np.float32(0.4) * side)
+        inside += white[..., None] * (self._teeth * light[..., None] - inside)
 
 
-def luminance_of(texture: UInt8, points: F64) -> float:
-    """Mean brightness of the middle of the face."""
+def light_of(texture: UInt8, points: F64) -> tuple[Float32, float]:
+    """(3,) median colour of the middle of the face, and the brightness of its brightest tenth."""
     rows, columns = texture.shape[:2]
     x, y = np.clip(points[[2, 14, 30, 31, 35, 5, 11]].mean(0), 0, [columns - 1, rows - 1]).astype(int)
-    reach = max(int(0.15 * abs(points[16, 0] - points[0, 0])), 3)
-    patch = texture[max(y - reach, 0) : y + reach, max(x - reach, 0) : x + reach, :3]
-    return float(cv2.cvtColor(np.ascontiguousarray(patch), cv2.COLOR_RGB2GRAY).mean())
+    reach = max(int(0.2 * abs(points[16, 0] - points[0, 0])), 3)
+    patch = texture[max(y - reach, 0) : y + reach, max(x - reach, 0) : x + reach, :3].reshape(-1, 3)
+    return np.median(patch, axis=0).astype(np.float32), float(np.percentile(patch @ _LUMINANCE, 90))

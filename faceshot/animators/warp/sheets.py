@@ -19,7 +19,7 @@ from scipy.sparse.linalg import splu
 from faceshot.animators.warp.frame import F64, FaceFrame
 from faceshot.animators.warp.grid import Grid
 from faceshot.animators.warp.lips import LipLine
-from faceshot.types import Float32
+from faceshot.types import Float32, UInt8
 
 __all__ = ["Operator", "build_operator", "face_grid"]
 
@@ -62,13 +62,19 @@ def face_grid(frame: FaceFrame, mouth_width: float | None) -> Grid:
 
 
 def build_operator(
-    points: F64, visible: NDArray[np.bool_], frame: FaceFrame, grid: Grid, lips: LipLine | None
+    points: F64,
+    visible: NDArray[np.bool_],
+    frame: FaceFrame,
+    grid: Grid,
+    lips: LipLine | None,
+    alpha: UInt8 | None = None,
 ) -> Operator:
     """Solves for both sheets.
 
     Args:
         points: (70, 2) resting landmarks.
         lips: the slit; None for a character without a mouth.
+        alpha: (H, W), whose outline above the eyes is not skin and rests.
     """
     nodes = grid.nodes().astype(np.float64)
     flat = nodes.reshape(-1, 2)
@@ -76,15 +82,22 @@ def build_operator(
     side = np.zeros(count) if lips is None else lips.side(flat)
     laplacian, gradient = _laplacian(grid, flat, side, lips)
 
-    controls = np.array(
-        [i for i in (*range(36), *range(48, 68)) if visible[i] and (lips is not None or i < 48)], np.intp
-    )
+    controls = _controls(points, visible, frame, lips)
     rows = [_row(grid, flat, side, points[i], _side_of(i)) for i in controls]
     follow = sp.csr_matrix(np.array(rows)) if rows else sp.csr_matrix((0, count))
     eye_rows = [_row(grid, flat, side, points[i], 0) for i in range(36, 48) if visible[i]]
     local = frame.local(flat)
     radius = (local[:, 0] / (0.95 * frame.width)) ** 2 + (local[:, 1] / (1.15 * frame.height)) ** 2
-    rest = sp.diags(np.where(radius > 1, _REST_OUTSIDE, 1e-6))
+    outside = np.where(radius > 1, _REST_OUTSIDE, 1e-6)
+    eye_level = float(frame.local(frame.origin)[1])
+    brow_level = float(frame.local(points[17:27])[..., 1].min()) if visible[17:27].all() else eye_level
+    # Raised brows wrinkle the forehead; they do not stretch the skull.
+    outside = np.maximum(outside, np.where(local[:, 1] < brow_level - 0.30 * frame.height, 1.0, 0.0))
+    if alpha is not None:
+        seen = cv2.remap(alpha, nodes.astype(np.float32), None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+        clear = cv2.dilate((seen < 128).astype(np.uint8), np.ones((3, 3), np.uint8)).reshape(-1) > 0
+        outside = np.where(clear & (local[:, 1] < eye_level), _REST_OUTSIDE, outside)
+    rest = sp.diags(outside)
     system = laplacian.T @ laplacian + _SLOPE * gradient.T @ gradient + _FOLLOW * follow.T @ follow + rest
     if eye_rows:
         eyes = sp.csr_matrix(np.array(eye_rows))
@@ -99,6 +112,16 @@ def build_operator(
         lower = _extend(grid, weights, flat, lips, below=False)
     window = _window(grid).reshape(-1, 1)
     return Operator(grid, controls, (upper * window).astype(np.float32), (lower * window).astype(np.float32))
+
+
+def _controls(points: F64, visible: NDArray[np.bool_], frame: FaceFrame, lips: LipLine | None) -> NDArray[np.intp]:
+    """Landmarks that move the field. A jaw point close to the lips (the far side of a turned head) is none: it would
+    pull against them."""
+    seen = [i for i in (*range(36), *range(48, 68)) if visible[i] and (lips is not None or i < 48)]
+    if lips is not None:
+        gaps = np.linalg.norm(points[:17, None] - points[None, 48:60], axis=-1).min(1)
+        seen = [i for i in seen if i >= 17 or gaps[i] > 0.07 * frame.width]
+    return np.array(seen, np.intp)
 
 
 def _side_of(landmark: int) -> int:

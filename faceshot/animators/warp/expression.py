@@ -1,0 +1,102 @@
+"""Landmark motion made fit for one character: finite, bounded, free of folds and crossed lips."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceshot.animators.warp.frame import F64, FaceFrame, as_float32
+from faceshot.animators.warp.lips import LipLine
+from faceshot.types import CharacterKind, Float32
+
+__all__ = ["Expression"]
+
+_JAW_SLIDES = as_float32(np.array([0, 0, 0, 0.1, 0.3, 0.6, 0.85, 1, 1, 1, 0.85, 0.6, 0.3, 0.1, 0, 0, 0]))
+# How much of a chin's motion is skin of this kind: drawn and stuffed jaws hardly drop, their mouths open.
+_JAW_DROPS: dict[CharacterKind, float] = {"human": 1.0, "animal": 0.6, "anime": 0.45, "toy": 0.35, "emoji": 0.15}
+# How far brows may rise in face widths: what is drawn above them (a fringe, a cap) is not a layer of its own.
+_BROW_RISES: dict[CharacterKind, float] = {"human": 0.12, "animal": 0.08, "anime": 0.06, "toy": 0.08, "emoji": 0.10}
+_NOSE_FOLLOWS = np.float32(0.3)
+_UPPER_LIP = (48, 49, 50, 51, 52, 53, 54, 60, 61, 62, 63, 64)
+_LOWER_LIP = (48, 54, 55, 56, 57, 58, 59, 60, 64, 65, 66, 67)
+_BELOW = [55, 56, 57, 58, 59, 65, 66, 67]
+
+
+class Expression:
+    """Args:
+    points: (70, 2) resting landmarks.
+    """
+
+    def __init__(
+        self, points: F64, visible: NDArray[np.bool_], frame: FaceFrame, lips: LipLine | None, kind: CharacterKind
+    ) -> None:
+        self.rest = as_float32(points)
+        self._hidden = ~visible
+        self._limit = np.float32(0.45 * frame.height)
+        self._jaw = (_JAW_SLIDES * np.float32(_JAW_DROPS[kind]))[:, None]
+        self._up = as_float32(-frame.axis_y)
+        self._brow_limit = np.float32(_BROW_RISES[kind] * frame.width)
+        self._lips = lips
+        self._room_below = 1e3
+        if lips is None:
+            return
+        self._across, self._down = as_float32(lips.axis_x), as_float32(lips.axis_y)
+        if visible[8]:
+            self._room_below = 0.7 * max(float((points[8] - points[57]) @ lips.axis_y), 0.0)
+        self._alike = _lip_smoothing(points, lips.width)
+        s = (points[48:68] - points[[51, 57]].mean(0)) @ lips.axis_x
+        near_left, near_right = max(float(-s.min()), 1e-3), max(float(s.max()), 1e-3)
+        half = (near_left + near_right) / 2
+        # A mouth seen from the side: its far half is foreshortened, and so is the motion along it.
+        self._short = np.where(s < 0, min(near_left / half, 1.0), min(near_right / half, 1.0)).astype(np.float32)
+
+    def displacements(self, expression_xy: Float32) -> Float32:
+        """(70, 2) px by which the landmarks move from rest."""
+        delta = np.nan_to_num(expression_xy - self.rest, nan=0.0, posinf=0.0, neginf=0.0)
+        length = np.linalg.norm(delta, axis=1, keepdims=True)
+        delta *= self._limit * np.tanh(length / self._limit) / np.maximum(length, 1e-6)
+        delta[self._hidden] = 0
+        delta[:17] *= self._jaw
+        delta[27:36] *= _NOSE_FOLLOWS
+        rise = delta[17:27] @ self._up
+        soft = np.where(rise > 0, self._brow_limit * np.tanh(rise / self._brow_limit), rise)
+        delta[17:27] += (soft - rise)[:, None] * self._up
+        if self._lips is not None:
+            self._tame_lips(delta, self._lips)
+        return delta
+
+    def _tame_lips(self, delta: Float32, lips: LipLine) -> None:
+        along = (delta[48:68] @ self._across) * (self._short - 1)
+        delta[48:68] += along[:, None] * self._across
+        delta[48:68] = self._alike @ delta[48:68]
+        # The lower lip stays above the chin, however little the chin drops.
+        drop = float(delta[57] @ self._down)
+        room = max(self._room_below + max(float(delta[8] @ self._down), 0.0), 1.0)
+        if drop > 0:
+            delta[_BELOW] *= room * np.tanh(drop / room) / drop
+        for above, below in ((61, 67), (62, 66), (63, 65)):
+            gap = float((self.rest[below] - self.rest[above]) @ self._down) if lips.is_open else 0.0
+            closer = float((delta[above] - delta[below]) @ self._down) - max(gap, 0.0)
+            if closer > 0:
+                delta[above] -= 0.5 * closer * self._down
+                delta[below] += 0.5 * closer * self._down
+
+
+def _lip_smoothing(points: F64, width: float) -> Float32:
+    """(20, 20) matrix that lets lip points closer than a tenth of the mouth move alike; any other motion would fold.
+    Points of different lips stay apart."""
+    mix = np.eye(20)
+    for lip in (_UPPER_LIP, _LOWER_LIP):
+        index = np.array(lip)
+        apart = np.linalg.norm(points[index, None] - points[None, index], axis=-1)
+        weight = np.exp(-((apart / (0.07 * width)) ** 2))
+        weight[weight < 0.1] = 0
+        weight /= weight.sum(1, keepdims=True)
+        rows = index - 48
+        own = np.zeros((20, 20))
+        own[np.ix_(rows, rows)] = weight
+        corners = np.isin(index, (48, 54, 60, 64))
+        mix[rows[~corners]] = own[rows[~corners]]
+        # Corners belong to both lips.
+        mix[rows[corners]] = own[rows[corners]] if lip is _UPPER_LIP else (mix + own)[rows[corners]] / 2
+    return as_float32(mix)
