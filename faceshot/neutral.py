@@ -60,7 +60,9 @@ _HISTORY: Final = 240
 _RELEARN_EVERY: Final = 10
 _BETTER_BY: Final = (0.9, 0.05)
 """A calmer moment must score below 0.9 times the present score less 0.05."""
-_TAKEN: Final = (3, 9, 0.01)
+_GAP_STEP: Final = 0.004
+"""Live, lips that were seen closer together by this many face widths are worth another neutral."""
+_TAKEN: Final = (3, 9, 0.02)
 """Offline, each group is the median of its calmest moments: at least, at most, and the share of the clip between."""
 
 _HEAD, _MOUTH, _BROWS, _LIDS, _GAZE = range(5)
@@ -93,8 +95,13 @@ _TURN_UNIT: Final = np.radians(12.0)
 _PLACE_WEIGHT: Final = 2.0
 # Mouth gap, mouth width, mouth height (face widths), brow height (face widths), eye opening (relative), pupil offset
 # (eye widths).
-_FEATURE_WEIGHTS: Final = np.array([20.0, 8.0, 8.0, 12.0, 2.0, 3.0])
+_FEATURE_WEIGHTS: Final = np.array([10.0, 8.0, 8.0, 12.0, 2.0, 3.0])
 _GAP, _OPENING = 0, 4
+_UPPER_LIP: Final = np.array([49, 50, 51, 52, 53, 61, 62, 63])
+_LOWER_LIP: Final = np.array([59, 58, 57, 56, 55, 67, 66, 65])
+_LIP_PROFILE: Final = np.array([0.5, 0.9, 1.0, 0.9, 0.5, 0.9, 1.0, 0.9])
+_UPPER_CLOSES: Final = 0.3
+"""Share of the upper lip in closing a mouth that is at rest but not quite shut."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,8 +198,12 @@ def _brought_to(head: Observation, seen: Observation) -> Observation:
     return replace(seen, points=fit.undo(seen.points), rigid=fit.undo(seen.rigid), head=head.head)
 
 
-def _composed(groups: Sequence[Sequence[Observation]]) -> Observation:
-    """One face of all groups, each the median of its own observations, on the first of the head's."""
+def _composed(groups: Sequence[Sequence[Observation]], least_gap: float) -> Observation:
+    """One face of all groups, each the median of its own observations, on the first of the head's.
+
+    Args:
+        least_gap: of the lips, in face widths; a calm mouth that stands open further is closed to it.
+    """
     base = groups[_HEAD][0]
     points = None if base.points is None else base.points.copy()
     shapes = None if base.shapes is None else base.shapes.copy()
@@ -202,7 +213,20 @@ def _composed(groups: Sequence[Sequence[Observation]]) -> Observation:
             points[_GROUP_OF_POINT == group] = own.points[_GROUP_OF_POINT == group]
         if shapes is not None and own.shapes is not None:
             shapes[_GROUP_OF_SHAPE == group] = own.shapes[_GROUP_OF_SHAPE == group]
+    if points is not None:
+        _close_lips(points, least_gap)
     return replace(base, points=points, shapes=shapes)
+
+
+def _close_lips(points: Float, least_gap: float) -> None:
+    """Bring lips together, in place, until they are no further apart than they have been seen."""
+    apart = (points[[67, 66, 65]] - points[[61, 62, 63]]).mean(axis=0)
+    gap = float(np.linalg.norm(apart))
+    too_much = gap - least_gap * float(np.linalg.norm(points[16] - points[0]))
+    if too_much > 0.0:
+        closing = too_much / gap * apart
+        points[_UPPER_LIP] += _UPPER_CLOSES * _LIP_PROFILE[:, None] * closing
+        points[_LOWER_LIP] -= (1.0 - _UPPER_CLOSES) * _LIP_PROFILE[:, None] * closing
 
 
 class NeutralKeeper:
@@ -224,6 +248,8 @@ class NeutralKeeper:
         self._target: Reference | None = None
         self._blend_s = 0.0
         self._best: list[_Frame] = []
+        self._least_gap = np.inf
+        self._used_gap = np.inf
         self._window: deque[tuple[float, _Frame]] = deque()
         self._history: deque[_Frame] = deque(maxlen=_HISTORY)
         self._habits: _Habits | None = None
@@ -314,18 +340,23 @@ class NeutralKeeper:
             self._use([recent[-1]] * _N_GROUPS)
             return
         factor, margin = _BETTER_BY
+        self._least_gap = min(self._least_gap, float(np.median([f.features[_GAP] for f in recent])))
         chosen = list(self._best)
         for group, best in enumerate(self._best):
             middle = int(np.argsort(scores[:, group])[len(recent) // 2])
             if scores[middle, group] < factor * self._habits.scores(best)[group] - margin:
                 chosen[group] = recent[middle]
-        if any(new is not old for new, old in zip(chosen, self._best, strict=True)):
+        better = any(new is not old for new, old in zip(chosen, self._best, strict=True))
+        if better or self._least_gap < self._used_gap - _GAP_STEP:
             self._use(chosen)
 
     def _use(self, chosen: list[_Frame]) -> None:
         self._best = chosen
         self._from = self._shown
-        self._target = reference_from(_composed([[frame.seen] for frame in chosen]))
+        # Who calibrates with parted lips wants them to be neutral.
+        gap = chosen[_MOUTH].features[_GAP]
+        self._used_gap = gap if self._explicit else min(self._least_gap, gap)
+        self._target = reference_from(_composed([[frame.seen] for frame in chosen], self._used_gap))
         self._blend_s = 0.0
 
     def _advance(self, dt_s: float) -> Reference:
@@ -371,7 +402,8 @@ def best_neutral(states: Sequence[FaceState]) -> FaceState | None:
     frames = [_frame(seen) for _, seen in found]
     groups = _calmest(frames, _Habits.of(frames), _TAKEN)
     state = next(state for state, seen in found if seen is groups[_HEAD][0].seen)
-    seen = _composed([[frame.seen for frame in group] for group in groups])
+    least_gap = float(np.mean(np.sort([frame.features[_GAP] for frame in frames])[: _TAKEN[0]]))
+    seen = _composed([[frame.seen for frame in group] for group in groups], least_gap)
     blendshapes = None if seen.shapes is None else seen.shapes.astype(np.float32)
     if state.points_xyz is None or seen.points is None:
         return replace(state, blendshapes=blendshapes)

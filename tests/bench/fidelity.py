@@ -36,7 +36,7 @@ from faceshot.character import open_character, resize
 from faceshot.pictures import flatten
 from faceshot.puppeteer import MotionSettings, Puppeteer, best_neutral
 from faceshot.tracker import make_tracker
-from faceshot.types import CameraImage, FaceState
+from faceshot.types import CameraImage, Drive, FaceState
 
 __all__ = ["SIGNALS", "PairResult", "SignalResult", "compare", "main", "measure_pair", "signals_of"]
 
@@ -172,11 +172,13 @@ def measure_pair(
     settings: MotionSettings | None = None,
     max_side_px: int = 512,
     sheet: Path | None = None,
+    live: bool = False,
 ) -> PairResult:
     """Render `driver` (already tracked) on the character in `picture` and measure the result.
 
     Args:
         sheet: where to write a contact sheet of 12 moments, driver's time, for looking at.
+        live: smooth as on air, frame by frame, rather than over the whole clip.
     """
     start = time.perf_counter()
     character = resize(open_character(str(picture), models), max_side_px)
@@ -192,9 +194,14 @@ def measure_pair(
     moments: list[np.ndarray] = []
     every = max(1, len(states) // 12)
 
+    def drives() -> Iterator[Drive]:
+        if live:
+            return (puppeteer.step(state, 1 / fps) for state in states)
+        return puppeteer.perform(states, [1 / fps] * len(states))
+
     def rendered() -> Iterator[CameraImage]:
-        for i, state in enumerate(states):
-            (out,) = animator.render([puppeteer.step(state, 1 / fps)])
+        for i, drive in enumerate(drives()):
+            (out,) = animator.render([drive])
             rgb = flatten(out.rgba, (127, 127, 127))
             if sheet and i % every == 0 and len(moments) < 12:
                 moments.append(rgb)
@@ -249,6 +256,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--max-frames", type=int, default=0, help="first N frames of each driver; 0 is all")
     parser.add_argument("--models", type=Path, help="folder with face_landmarker.task; default: where faceshot looks")
     parser.add_argument("--smoothing", type=float, help="as motion.smoothing; default: the program's")
+    parser.add_argument(
+        "--live", action="store_true", help="smooth frame by frame, as on air, and show what that costs"
+    )
     parser.add_argument("--json", type=Path, help="write the results there")
     parser.add_argument("--sheets", type=Path, help="write contact sheets of the results into this folder")
     args = parser.parse_args(argv)
@@ -267,7 +277,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         fps, states = tracked[driver]
         sheet = args.sheets / f"{character}x{driver}.png" if args.sheets else None
         picture = args.media / "characters" / f"{character}.jpg"
-        result = measure_pair(picture, clip, states, fps, models=args.models, settings=settings, sheet=sheet)
+        result = measure_pair(
+            picture, clip, states, fps, models=args.models, settings=settings, sheet=sheet, live=args.live
+        )
         results.append(result)
         print(f"{character} x {driver}: {result.mean_r:.3f}, {result.seconds:.0f} s", file=sys.stderr, flush=True)
 
