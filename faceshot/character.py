@@ -19,6 +19,7 @@ from __future__ import annotations
 import difflib
 import io
 import json
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import replace
@@ -100,7 +101,7 @@ def open_character(spec: str, folder: Path | None = None) -> Character:
     if spec in bundled_names():
         return read_character(_ASSETS / f"{spec}.faceshot")
     path = Path(spec).expanduser()
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
         raise _unknown(spec)
     if path.suffix.lower() == ".faceshot":
         return read_character(path)
@@ -116,7 +117,7 @@ def _unknown(spec: str) -> CharacterFileError:
     nearest = difflib.get_close_matches(spec.lower(), names, 1)
     is_path = "/" in spec or "\\" in spec or Path(spec).suffix
     what = f"There is no file {spec}." if is_path else f"There is no character {spec!r}."
-    if Path(spec).is_dir() and spec:
+    if os.path.isdir(spec):
         what = f"{spec} is a folder, not a character."
     did_you_mean = f"Did you mean {nearest[0]}? " if nearest else ""
     return CharacterFileError(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,7 +105,7 @@ def open_clip(name_or_path: str) -> MotionClip:
     if name_or_path in bundled_clips():
         return read_clip(_ASSETS / f"{name_or_path}.motion")
     path = Path(name_or_path).expanduser()
-    if path.is_file():
+    if os.path.isfile(path):
         return read_clip(path)
     bundled = ", ".join(bundled_clips())
     raise MotionClipError(

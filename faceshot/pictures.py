@@ -126,13 +126,15 @@ def _check_size(size_wh: tuple[int, int], name: str) -> None:
 def _to_rgba(image: Image.Image) -> UInt8:
     image.load()
     profile = image.info.get("icc_profile")
-    image = ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)  # a copy of a large photograph is a quarter of a gigabyte
     if image.mode.startswith(("I", "F")):
         image = Image.fromarray(_to_8_bits(np.asarray(image)))
     elif profile and image.mode in ("RGB", "RGBA", "CMYK"):
         image = _to_srgb(image, profile)
     # Pillow knows about Adobe's inverted CMYK and about the transparent colour of palette, grey and RGB pictures.
-    return np.ascontiguousarray(image.convert("RGBA"), np.uint8)
+    rgba = image.convert("RGBA")
+    image.close()
+    return np.ascontiguousarray(rgba, np.uint8)
 
 
 def _to_8_bits(values: np.ndarray) -> UInt8:

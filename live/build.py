@@ -5,6 +5,7 @@ it is asked for, so that a missing back end hurts nobody who does not use it.
 from __future__ import annotations
 
 import importlib
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -90,14 +91,14 @@ def build_source(spec: str, config: Config, clock: Clock) -> Source:
         from faceshot.motion_clip import bundled_clips, open_clip
 
         names = bundled_clips() if spec == "demo" else (spec,)
-        clips = [open_clip(str(path) if path.is_file() else name) for name in names]
+        clips = [open_clip(str(path) if os.path.isfile(path) else name) for name in names]
         made: Source = _load(SOURCES["clip"])(clips, clock, **how, name="demo" if spec == "demo" else path.stem)
         return made
-    if path.is_file():
+    if os.path.isfile(path):  # Path.is_file raises for a name that is too long
         made = _load(SOURCES["file"])(path, clock, **how)
         return made
-    if path.is_dir() or (not spec.startswith("/dev/") and ("/" in spec or "\\" in spec or path.suffix)):
-        what = "is a folder" if path.is_dir() else "does not exist"
+    if os.path.isdir(path) or (not spec.startswith("/dev/") and ("/" in spec or "\\" in spec or path.suffix)):
+        what = "is a folder" if os.path.isdir(path) else "does not exist"
         raise SourceError(f"The file {spec} {what}.", f"A source is one of: {SOURCE_KINDS}.")
     size_wh = (config.source.width, config.source.height)
     made = _load(SOURCES["camera"])(spec, size_wh, config.source.fps, clock)

@@ -170,7 +170,9 @@ class Show:
     async def set_picture(self, data: bytes, filename: str) -> None:
         """Make a character of a dropped picture or character file and put it on air. Raises `FaceshotError`."""
         await self._on_stage()
-        name = PurePath(filename).name or "picture"
+        name = "".join(c for c in PurePath(filename).name if c.isprintable()) or "picture"
+        if any(row["spec"] == name for row in self._characters):
+            name = f"dropped {name}"  # a bundled one stays within reach
         async with self._switching:
             character = await self._load_worker.run(self._parts.read_picture, data, name)
             await self._cast(name, character)

@@ -21,13 +21,14 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from faceshot.character import bundled_names, open_character
 from faceshot.errors import FaceshotError, NoFace
 from live.devices import camera_facts
 from live.errors import ConfigError
+from live.server.answer import Json
 from live.server.feed import StateFeed
 from live.server.thumbnails import Thumbnails, portrait
 from live.server.viewers import Viewers
@@ -52,10 +53,10 @@ class BadRequest(FaceshotError):
         self.status = status
 
 
-def error_response(error: FaceshotError) -> JSONResponse:
+def error_response(error: FaceshotError) -> Json:
     """The error as JSON: 400 for a malformed request or setting, 422 for input that is understood but unusable."""
     status = error.status if isinstance(error, BadRequest) else 400 if isinstance(error, ConfigError) else 422
-    return JSONResponse({"error": error.message, "hint": error.hint}, status, _NO_STORE)
+    return Json({"error": error.message, "hint": error.hint}, status, _NO_STORE)
 
 
 class Api:
@@ -99,7 +100,7 @@ class Api:
         return self._answer()
 
     async def get_stats(self, request: Request) -> Response:
-        return JSONResponse({**self._show.stats.snapshot(), "viewers": self._viewers.stats()}, headers=_NO_STORE)
+        return Json({**self._show.stats.snapshot(), "viewers": self._viewers.stats()}, headers=_NO_STORE)
 
     async def get_sources(self, request: Request) -> Response:
         cameras = [
@@ -107,7 +108,7 @@ class Api:
             for camera in await self._worker.run(camera_facts)
             if not camera.loopback
         ]
-        return JSONResponse({"cameras": cameras}, headers=_NO_STORE)
+        return Json({"cameras": cameras}, headers=_NO_STORE)
 
     async def calibrate(self, request: Request) -> Response:
         self._show.calibrate()
@@ -162,7 +163,7 @@ class Api:
 
     def _answer(self) -> Response:
         self._feed.changed()
-        return JSONResponse(self.state(), headers=_NO_STORE)
+        return Json(self.state(), headers=_NO_STORE)
 
 
 async def _spec(request: Request) -> str:
@@ -187,7 +188,7 @@ async def _json_object(request: Request) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadRequest("The request's body is not JSON.", 'Send an object such as {"on": true}.') from None
     if not isinstance(value, dict):
         raise BadRequest("The request's body is JSON but not an object.", 'Send an object such as {"on": true}.')

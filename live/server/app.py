@@ -11,12 +11,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from faceshot.errors import FaceshotError
+from live.server.answer import Json
 from live.server.api import Api, error_response
 from live.server.encode import ALPHA_CODECS
 from live.server.feed import StateFeed
@@ -82,7 +83,7 @@ def create_app(show: Show, worker: Worker | None = None) -> Starlette:
         alpha_codec = socket.query_params.get("codec", "mask")
         if alpha_codec not in ALPHA_CODECS:
             refusal = {"error": f"Unknown codec {alpha_codec!r}.", "hint": f"Allowed: {', '.join(ALPHA_CODECS)}."}
-            await socket.send_denial_response(JSONResponse(refusal, 400))
+            await socket.send_denial_response(Json(refusal, 400))
         elif viewers.full:
             await socket.send_denial_response(_viewers_full(config.max_viewers))
         else:
@@ -94,12 +95,12 @@ def create_app(show: Show, worker: Worker | None = None) -> Starlette:
         """A page cannot read why its WebSocket was refused, so it asks again over HTTP."""
         if viewers.full:
             return _viewers_full(config.max_viewers)
-        return JSONResponse({"error": "This address speaks WebSocket.", "hint": "Open /view in a browser."}, 426)
+        return Json({"error": "This address speaks WebSocket.", "hint": "Open /view in a browser."}, 426)
 
     async def control(socket: WebSocket) -> None:
         if feed.full:
             await socket.send_denial_response(
-                JSONResponse({"error": "Too many control pages are open.", "hint": "Close one."}, 503)
+                Json({"error": "Too many control pages are open.", "hint": "Close one."}, 503)
             )
         else:
             await socket.accept()
@@ -131,8 +132,8 @@ def _page(name: str, policy: str) -> Callable[[Request], Awaitable[Response]]:
     return page
 
 
-def _viewers_full(limit: int) -> JSONResponse:
-    return JSONResponse(
+def _viewers_full(limit: int) -> Json:
+    return Json(
         {
             "error": f"All {limit} places for viewers are taken.",
             "hint": f"Close one, or start with --set server.max_viewers={limit * 2}.",
@@ -148,7 +149,7 @@ async def _on_faceshot_error(request: Request, error: Exception) -> Response:
 async def _on_http_error(request: Request, error: Exception) -> Response:
     http = cast(HTTPException, error)
     hints = {404: "The pages are / and /view; live/server/api.py lists the API.", 405: "Commands are POST requests."}
-    return JSONResponse(
+    return Json(
         {"error": f"{http.detail}: {request.method} {request.url.path}", "hint": hints.get(http.status_code, "")},
         http.status_code,
         http.headers,

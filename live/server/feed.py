@@ -9,6 +9,8 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from live.server.answer import to_json
+
 __all__ = ["StateFeed"]
 
 _PERIOD_S = 0.25
@@ -49,7 +51,7 @@ class StateFeed:
         with contextlib.suppress(WebSocketDisconnect):
             while True:
                 wake_up.clear()
-                await socket.send_json(self._state())
+                await socket.send_text(to_json(self._state()))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_PERIOD_S):
                         await wake_up.wait()

@@ -12,8 +12,9 @@ import socket
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from live.server.answer import Json
 
 __all__ = ["Guard", "allowed_hosts"]
 
@@ -94,7 +95,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: tuple[str
     if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008, "reason": error[:120]})
         return
-    await JSONResponse({"error": error, "hint": hint}, 403, _HEADERS)(scope, receive, send)
+    await Json({"error": error, "hint": hint}, 403, _HEADERS)(scope, receive, send)
 
 
 def _is_address(name: str) -> bool:

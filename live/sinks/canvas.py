@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -34,7 +35,7 @@ def parse_background(spec: str) -> Background:
     except ValueError:
         pass
     path = Path(spec).expanduser()
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
         raise ConfigError(
             f"output.background is {spec!r}, which is neither a colour nor a picture that exists.",
             "Give `transparent`, a colour such as '#00ff00', or the path of a picture.",

@@ -173,3 +173,9 @@ def test_a_real_face_in_a_real_video_moves_the_character(shared_media):
     assert set(stats["stages"]) == {"track", "retarget", "render"}
     assert show.state()["face"] == "tracking"
     assert show.state()["message"] is None
+
+
+@pytest.mark.parametrize("open_it", [source, lambda spec: build.open_character(spec, load_config())])
+def test_a_name_too_long_for_the_system_is_a_mistake_like_any_other(open_it):
+    with pytest.raises(FaceshotError, match="There is no"):
+        open_it(f"{'x' * 5000}.motion")

@@ -173,7 +173,10 @@ def test_a_dropped_picture_goes_on_air_and_stays_at_hand(virtual):
         running = asyncio.ensure_future(show.run(8))
         await show.set_picture(b"\x28", "../../my cat.png")
         assert show.state()["character"]["spec"] == "my cat.png"
+        await show.set_picture(b"\x29", "d\x1bo\nt")
+        assert show.state()["character"]["spec"] == "dropped dot", "control characters stay out, and so it may not win"
         await show.set_character("dot")
+        assert show.state()["character"]["name"] == "dot"
         await show.set_character("my cat.png")
         await at(clock, 4)
         assert sink.greys[-1] == 0x28
