@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceshot.driver import blend, frontal_face, measure, observe, reference_from
+from faceshot.blendshape_rig import CANONICAL_FACE
+from faceshot.driver import blend, frontal_face, measure, observe, reference_from, yaw_at_rest
 from faceshot.geometry import matrix_from_rotation_vector
 from faceshot.motion import DELTA, GAZE, LIDS, ROTATION, SCALE, SHAPES, TRANSLATION, delta_of, rest
 from faceshot.topology import ARKIT_INDEX, MEDIAPIPE_TO_70
@@ -197,3 +198,22 @@ def test_a_real_face_moves_within_reason(shared_media):
     assert np.degrees(np.abs(motions[:, ROTATION])).max() < 25
     assert np.abs(motions[:, DELTA]).max() < 0.4
     assert 0 <= motions[:, LIDS].min()
+
+
+@pytest.mark.parametrize("yaw", [-38, -15, 0, 15, 38])
+@pytest.mark.parametrize(("pitch", "roll"), [(0, 0), (10, 20), (-8, -15)])
+def test_the_turn_of_a_picture_is_seen_from_its_points(yaw, pitch, roll):
+    # Turned about the face's own upright, then tilted, as heads are.
+    tilt = matrix_from_rotation_vector(np.radians((0, 0, roll))) @ matrix_from_rotation_vector(
+        np.radians((pitch, 0, 0))
+    )
+    turn = matrix_from_rotation_vector(np.radians((0, yaw, 0)))
+    points = (200 * CANONICAL_FACE @ turn.T @ tilt.T)[:, :2] + 256
+    all_there = np.ones(70, np.bool_)
+    found = np.degrees(yaw_at_rest(points, all_there))
+    assert found == pytest.approx(np.sign(yaw) * max(abs(yaw) - 4, 0), abs=4)
+    noseless = all_there.copy()
+    noseless[27:36] = False
+    assert yaw_at_rest(points, noseless) == 0
+    assert yaw_at_rest(np.full((70, 2), np.nan), all_there) == 0
+    assert yaw_at_rest(np.zeros((70, 2)), all_there) == 0

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceshot.puppeteer import MotionSettings, Puppeteer
-from faceshot.types import Drive, FaceState
+from faceshot.types import Character, Drive, FaceState
 from tests.faceshot.performer import SIZE, character, perform, phone, tracked_clip
 
 DT = 1 / 30
@@ -200,6 +200,94 @@ def test_smoothing_steadies_the_head():
     raw = np.array([d.head.rotation for d in play(ready(), states)])
     smooth = np.array([d.head.rotation for d in play(ready(MotionSettings(idle=False)), states)])
     assert smooth[30:].std() < 0.4 * raw[30:].std()
+
+
+def test_a_whole_clip_is_smoothed_without_delay_and_loses_no_blink():
+    random = np.random.default_rng(1)
+    yaw = 8 * np.sin(np.arange(150) / 5)
+    lids = np.ones(150)
+    lids[[60, 61, 62, 63]] = 0.35, 0.0, 0.0, 0.5
+    states = [
+        perform((0, a, 0), lids=(v, v), jawOpen=0.4 - 0.4 * np.cos(i / 4), noise=random.normal(0, 0.3, (70, 3)))
+        for i, (a, v) in enumerate(zip(yaw, lids, strict=True))
+    ]
+    for smoothing in (0.5, 1.0):
+        drives = list(ready(MotionSettings(smoothing=smoothing, idle=False)).perform(states, [DT] * 150))
+        raw = np.degrees([d.head.rotation[1] for d in play(ready(), states)])
+        turn = np.degrees([d.head.rotation[1] for d in drives])
+        by_lag = {k: np.corrcoef(raw[10:-10], np.roll(turn, -k)[10:-10])[0, 1] for k in (-1, 0, 1)}
+        assert max(by_lag, key=by_lag.get) == 0
+        assert by_lag[-1] == pytest.approx(by_lag[1], abs=0.01), "neither late nor early"
+        openness = np.array([d.lids.mean() for d in drives])
+        assert openness[[61, 62]].max() < 0.02
+        assert openness[[58, 66]].min() > 0.85, "it neither begins early nor ends late"
+    calm = [perform(noise=random.normal(0, 0.3, (70, 3))) for _ in range(120)]
+    raw = np.array([d.head.rotation for d in play(ready(), calm)])
+    smooth = np.array([d.head.rotation for d in ready(MotionSettings(idle=False)).perform(calm, [DT] * 120)])
+    assert smooth.std() < 0.4 * raw.std()
+
+
+def test_a_whole_clip_with_gaps_goes_as_frame_by_frame():
+    states = [perform((0, 0.3 * i, 0)) for i in range(40)]
+    states[12:30] = [LOST] * 18
+    drives = list(ready().perform(states, [DT] * 40))
+    live = play(ready(), states)
+    for one, other in zip(drives, live, strict=True):
+        np.testing.assert_allclose(one.points_xy, other.points_xy, atol=1e-3)
+    assert list(ready().perform([], [])) == []
+    assert len(list(ready().perform([LOST] * 3, [DT] * 3))) == 3
+
+
+def test_smoothing_by_default_follows_a_talking_head_closely():
+    """Turns and lips as quick as in real clips lose less than a hundredth of their correlation."""
+    t = np.arange(240) * DT
+    states = [
+        perform((3 * np.sin(5 * a), 3 * np.sin(4 * a), 3 * np.sin(6 * a)), jawOpen=0.4 + 0.4 * np.sin(9 * a)) for a in t
+    ]
+    raw, smooth = play(ready(), states), play(ready(MotionSettings(idle=False)), states)
+    for axis in range(3):
+        a, b = (np.array([d.head.rotation[axis] for d in drives[30:]]) for drives in (raw, smooth))
+        assert np.corrcoef(a, b)[0, 1] > 0.99
+    a, b = (np.array([d.expression_xy[66, 1] for d in drives[30:]]) for drives in (raw, smooth))
+    assert np.corrcoef(a, b)[0, 1] > 0.998
+
+
+# A character that is painted from the side
+
+
+def turned_character(yaw_degrees):
+    from faceshot.blendshape_rig import CANONICAL_FACE
+    from faceshot.geometry import matrix_from_rotation_vector
+
+    turn = matrix_from_rotation_vector(np.radians((0.0, yaw_degrees, 0.0)))
+    points = 200 * (CANONICAL_FACE @ turn.T)[:, :2] + 256
+    return Character("turned", np.zeros((512, 512, 4), np.uint8), points.astype(np.float32), np.ones(70, np.bool_))
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_turned_character_moves_as_its_performer_would_look_from_there(side):
+    who = turned_character(side * 32)
+    smile = ready(who=who).step(perform(mouthSmileLeft=1, mouthSmileRight=1), DT)
+    moved = np.abs(smile.expression_xy - who.points_xy)[[48, 54], 0]
+    frontal = ready().step(perform(mouthSmileLeft=1, mouthSmileRight=1), DT)
+    # The rig's smile has no depth, so both corners are foreshortened alike.
+    np.testing.assert_allclose(
+        moved, np.cos(np.radians(28)) * np.abs(frontal.expression_xy - character().points_xy)[[48, 54], 0], rtol=0.12
+    )
+    rest = ready(who=who).step(perform(), DT)
+    np.testing.assert_allclose(rest.expression_xy, who.points_xy, atol=1e-3)
+    jaw = ready(who=who).step(perform(jawOpen=0.9), DT).expression_xy
+    opened = (jaw[66, 1] - jaw[62, 1]) - (who.points_xy[66, 1] - who.points_xy[62, 1])
+    assert opened == pytest.approx(0.9 * 0.19 * 200, rel=0.25), "height is not foreshortened"
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_turned_character_turns_on_only_a_little(side):
+    puppeteer = ready(who=turned_character(side * 30))
+    on = puppeteer.step(perform((0, side * 20, 0)), DT).head.rotation[1]
+    back = puppeteer.step(perform((0, -side * 20, 0)), DT).head.rotation[1]
+    assert 4 < side * np.degrees(on) < 10
+    assert -side * np.degrees(back) > 15
 
 
 # Face lost and found
