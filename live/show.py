@@ -118,6 +118,7 @@ class Show:
                 opening = group.create_task(self._begin())
                 stop = group.create_task(self._stop.wait())
                 await asyncio.wait([ended, stop], timeout=duration_s, return_when=asyncio.FIRST_COMPLETED)
+                self.stats.finish()
                 stop.cancel()
                 opening.cancel()
                 pipeline.finish()

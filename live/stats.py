@@ -74,6 +74,7 @@ class Stats:
         self.frames_out = 0
         self._in = _Rate(clock)
         self._out = _Rate(clock)
+        self._final_rates: tuple[float, float] | None = None
         self._latency = Recent()
         self._stages: dict[str, Recent] = {}
         self._dropped: dict[str, int] = {}
@@ -115,13 +116,18 @@ class Stats:
                 total[prefix + reason] = total.get(prefix + reason, 0) + n
         return total
 
+    def finish(self) -> None:
+        """The show ends: its rates stay what they are now, however long outputs still write."""
+        self._final_rates = self._in.per_s(), self._out.per_s()
+
     def snapshot(self) -> dict[str, Any]:
         """The stats JSON: rates in Hz, times in ms over the last 600 frames, memory in MB (10^6 bytes)."""
+        fps_in, fps_out = self._final_rates or (self._in.per_s(), self._out.per_s())
         return {
             "frames_in": self.frames_in,
             "frames_out": self.frames_out,
-            "fps_in": self._in.per_s(),
-            "fps_out": self._out.per_s(),
+            "fps_in": fps_in,
+            "fps_out": fps_out,
             "latency_ms": self._latency.percentiles(50, 95, 99),
             "stages": {stage: recent.percentiles(50, 95) for stage, recent in self._stages.items()},
             "dropped": self.dropped,

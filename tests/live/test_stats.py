@@ -91,3 +91,16 @@ def test_status_line_says_what_a_streamer_wants_to_know(virtual):
         assert line.endswith("14 ms (p95 14) | 3 dropped | face tracking | 2 viewers")
 
     virtual(main())
+
+
+def test_rates_stay_when_the_show_has_ended_and_outputs_still_write(virtual):
+    async def main():
+        stats = Stats(LoopClock())
+        for _ in range(60):
+            await asyncio.sleep(1 / 30)
+            stats.went_out({}, None)
+        stats.finish()
+        await asyncio.sleep(5)
+        assert stats.snapshot()["fps_out"] == pytest.approx(30, rel=0.03)
+
+    virtual(main())
