@@ -211,25 +211,37 @@ class Retargeter:
         new_origin = self._face_origin + (face_origin - self._d_face_origin) * self._carry
         # Stage two: the parts inside it.
         shift = as_xy((origins - face_origin) * face_axis.conj() - self._d_origins_in_face)
-        shift = np.maximum(shift, 0.0) * self._shift_positive + np.minimum(shift, 0.0) * self._shift_negative
+        shift *= np.where(shift > 0.0, self._shift_positive, self._shift_negative)
         part_origins = new_origin + new_axis * (self._origins_in_face + as_complex(shift))
         part_axes = axes * self._carry_part
         if self._inert.size:
             part_axes[:, self._inert] = new_axis * self._axes_in_face[self._inert]
         # The points inside their parts; facing lips as the line between them and their distance from it.
-        local = (z - origins.take(_OWNER, 1)) * axes.conj().take(_OWNER, 1)
+        local = z - origins.take(_OWNER, 1)
+        local *= axes.conj().take(_OWNER, 1)
         delta = as_xy(local - self._d_rest)
-        middle = (delta + delta.take(_PARTNER, 1)) * _HALF
-        spread = delta - middle
-        towards = np.minimum(np.maximum(spread, self._towards_low), self._towards_high)
-        moved = self._rest_xy + self._opening * spread + self._closing_more * towards + self._sliding * middle
+        middle = delta.take(_PARTNER, 1)
+        middle += delta
+        middle *= _HALF
+        delta -= middle
+        towards = np.maximum(delta, self._towards_low)
+        np.minimum(towards, self._towards_high, out=towards)
+        towards *= self._closing_more
+        moved = delta
+        moved *= self._opening
+        moved += towards
+        middle *= self._sliding
+        moved += middle
+        moved += self._rest_xy
 
         lids = moved[:, 36:48, 1] @ _LID_SUMS
         squeeze = np.minimum(np.maximum(lids[:, :2] / self._lid_gap, 0.0), 1.0)
         look = (local[:, 68:] / chords[:, _EYES] - self._d_pupils) * self._pupils_move
         moved[:, 68:, 0] = self._pupils_rest[:, 0] + look.real
         moved[:, 68:, 1] = lids[:, 2:] + (self._pupils_rest[:, 1] + look.imag) * squeeze
-        return as_xy(part_origins.take(_OWNER, 1) + as_complex(moved) * part_axes.take(_OWNER, 1))
+        out = as_complex(moved) * part_axes.take(_OWNER, 1)
+        out += part_origins.take(_OWNER, 1)
+        return as_xy(out)
 
 
 def _frames(z: Complex, hint: Complex | complex = 1e-9) -> tuple[Complex, Complex, Float]:
