@@ -225,10 +225,19 @@ def _render(puppet: _Puppet, drive: Drive) -> UInt8:
         window, gap = opened
         puppet.mouth.draw(out[window], puppet.texture, gap)
     if puppet.plate is not None:
-        clear = cv2.bitwise_not(out[..., 3])
-        behind = cv2.multiply(puppet.plate, cv2.merge([clear] * 4), scale=1 / 255)
-        out = cv2.add(out, behind)
+        _put_behind(out, puppet.plate)
     return np.asarray(out)
+
+
+def _put_behind(figure: UInt8, plate: UInt8) -> None:
+    """Completes a premultiplied figure with what is behind it, in place; only the figure's rim needs arithmetic."""
+    alpha = cv2.extractChannel(figure, 3)
+    cv2.copyTo(plate, cv2.inRange(alpha, 0, 0), figure)
+    rim = np.flatnonzero(cv2.inRange(alpha, 1, 254))
+    clear = 255 - alpha.reshape(-1)[rim].astype(np.uint16)
+    behind = (plate.reshape(-1, 4)[rim].astype(np.uint32) * clear[:, None] + 127) // 255
+    flat = figure.reshape(-1, 4)
+    flat[rim] = np.minimum(flat[rim] + behind, 255).astype(np.uint8)
 
 
 def _draw_eyes(puppet: _Puppet, drive: Drive, out: UInt8, where: Float32, forward: list[tuple[Grid, Float32]]) -> None:

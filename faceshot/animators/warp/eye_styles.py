@@ -80,7 +80,7 @@ def style_of(kind: CharacterKind, height: float, width: float, inside: Float32, 
         return STYLES[kind]
     if skin < 80 and float(inside.mean()) > 1.4 * skin:
         return EyeStyle(
-            share=0.6, pad_up=0.15, pad_down=0.15, strip=0.0, under=0.45, beside=0.03, squash=True, glows=True
+            share=0.6, pad_up=0.15, pad_down=0.15, strip=0.0, under=0.45, beside=0.09, squash=True, glows=True
         )
     # Plain dots (nearly all of the opening is much darker than the skin) are squeezed, eyes with a white get lids.
     if float((inside < 0.6 * skin).mean()) > 0.8 and height < 2.2 * width:

@@ -47,30 +47,49 @@ class Eye:
             opening: 0 to 1.6.
             gaze: (2,) shift in eye widths.
         """
-        lids, style, skin = self.lids, self.lids.style, self._skin
+        lids, style = self.lids, self.lids.style
         s, t, table_at = lids.local(at)
         source, below_upper, above_lower, rest = lids.slide(t, table_at, opening)
         closing = min(max(1 - opening, 0.0), 1.0)
-        amount = _smooth(closing, 0.05, 0.45)
-        there = self._patch_point(s, source)
-        shown = sample(skin.patch, there) if amount < 1 else None
-        if amount > 0:
-            # Bare skin, with only what is darker than skin (lashes, lid line) carried along: no stretched sockets and
-            # no slivers of white where the eye is wider than its landmarks.
-            bare = self._bare(at, there, below_upper, above_lower, closing)
-            shown = bare if shown is None else cv2.addWeighted(shown, 1 - amount, bare, amount, 0)
+        rgb = out[..., :3]
+        shown: UInt8 = rgb if abs(opening - 1) < 0.01 else self._lid(at, s, source, below_upper, above_lower, closing)
         side = _HALF * np.float32(lids.width) - np.abs(s)
         inside = unit(np.minimum(np.minimum(below_upper, above_lower) + _HALF, side))
-        if cv2.countNonZero(inside):
-            ball = self._ball(s, t, below_upper, above_lower, rest, opening, gaze)
-            shown = cv2.blendLinear(ball, shown, inside, 1 - inside)
+        x, y, w, h = cv2.boundingRect((inside > 0).view(np.uint8))
+        if w > 0:
+            ball = (slice(y, y + h), slice(x, x + w))
+            lidless = self._ball(s[ball], t[ball], below_upper[ball], above_lower[ball], rest[ball], opening, gaze)
+            under = np.ascontiguousarray(inside[ball])
+            shown[ball] = cv2.blendLinear(lidless, np.ascontiguousarray(shown[ball]), under, 1 - under)
         if style.line > 0 and closing > 0.7 and not style.squash:
             thick = np.float32(max(0.5 * style.line * lids.height, 0.7))
             taper = np.minimum(side * np.float32(1 / (0.12 * lids.width)), np.float32(1.0))
             ink = unit(thick * taper - np.abs(below_upper - above_lower) * _HALF + _HALF)
             ink *= np.float32(style.line_strength * _smooth(closing, 0.75, 0.98))
             shown = cv2.blendLinear(self._plain(shown), shown, ink, 1 - ink)
-        out[..., :3] = shown
+        if shown is not rgb:
+            rgb[:] = shown
+
+    def _lid(
+        self,
+        at: Float32,
+        s: Float32,
+        source: Float32,
+        below_upper: Float32,
+        above_lower: Float32,
+        closing: float,
+    ) -> UInt8:
+        """(h, w, 3) the surroundings of the eye as the lids move over it."""
+        amount = _smooth(closing, 0.05, 0.40)
+        there = self._patch_point(s, source)
+        if amount == 0:
+            return sample(self._skin.patch, there)
+        # Bare skin, with only what is darker than skin (lashes, lid line) carried along: no stretched sockets and
+        # no slivers of white where the eye is wider than its landmarks.
+        bare = self._bare(at, there, below_upper, above_lower, closing)
+        if amount == 1:
+            return bare
+        return cv2.addWeighted(sample(self._skin.patch, there), 1 - amount, bare, amount, 0)
 
     def _plain(self, like: UInt8) -> UInt8:
         line = np.empty_like(like)

@@ -46,9 +46,14 @@ class Grid:
 
     def nodes(self) -> Float32:
         """(rows, columns, 2) float32 pixel coordinates of the nodes."""
-        xs = self.x0 + (np.arange(self.columns, dtype=np.float32) + 0.5) * self.pitch - 0.5
-        ys = self.y0 + (np.arange(self.rows, dtype=np.float32) + 0.5) * self.pitch - 0.5
-        return np.stack(np.meshgrid(xs, ys), axis=-1).astype(np.float32)
+        nodes = np.empty((self.rows, self.columns, 2), np.float32)
+        nodes[..., 0] = np.arange(self.columns, dtype=np.float32) * self.pitch + np.float32(
+            self.x0 + 0.5 * self.pitch - 0.5
+        )
+        nodes[..., 1] = (
+            np.arange(self.rows, dtype=np.float32) * self.pitch + np.float32(self.y0 + 0.5 * self.pitch - 0.5)
+        )[:, None]
+        return nodes
 
     def cells(self, points_xy: Float32) -> Float32:
         """Pixel coordinates (..., 2) as (column, row) of this grid, fractional."""
@@ -81,6 +86,7 @@ def invert(grid: Grid, forward: Float32, over: Grid | None = None, steps: int = 
         reach: the largest step in cells.
     """
     wanted = over or grid
+    enough = 0.02 / grid.pitch
     u = forward * np.float32(1.0 / grid.pitch)
     target = np.empty((wanted.rows, wanted.columns, 2), np.float32)
     target[..., 0] = np.arange(wanted.columns, dtype=np.float32) + np.float32((wanted.x0 - grid.x0) // grid.pitch)
@@ -102,6 +108,8 @@ def invert(grid: Grid, forward: Float32, over: Grid | None = None, steps: int = 
         step[..., 1] = (a * ry - c * rx) * scale
         np.clip(step, -reach, reach, out=step)
         x -= step
+        if float(cv2.norm(step, cv2.NORM_INF)) < enough:
+            break
     x -= target
     x *= np.float32(grid.pitch)
     return x

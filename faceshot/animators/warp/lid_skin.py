@@ -59,12 +59,15 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
         free = t > np.minimum(brow, u - 0.10 * height)
         hole &= free
         seen &= free
-    if not style.glows and not style.lash_tips and (skin := seen & ~hole & (np.abs(s) < 0.75 * width)).any():
+    skin = seen & ~hole & (np.abs(s) < 0.75 * width)
+    if kind == "human" and skin.any():
         # Beside the far eye of a turned head there is no skin any more.
         light = patch @ np.array([0.3, 0.59, 0.11])
-        gone = (light < float(np.median(light[skin])) - 90) & (np.abs(s) > 0.45 * width)
-        hole &= ~gone
-        seen &= ~gone
+        gone = (light < float(np.median(light[skin])) - 90) & (np.abs(s) > 0.52 * width)
+        thick = max(round(0.15 * width), 3)
+        behind = cv2.morphologyEx(gone.astype(np.uint8), cv2.MORPH_OPEN, np.ones((thick, thick), np.uint8)) > 0
+        hole &= ~behind
+        seen &= ~behind
     if style.lash_tips:
         near = (np.abs(s) < 0.75 * width) & (t > u - height) & (t < low + 0.7 * height)
         zone = (np.abs(s) < 0.5 * width + 0.8 * height) & (t > u - lids.above) & (t < low)

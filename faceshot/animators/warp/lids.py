@@ -50,12 +50,12 @@ class Lids:
         self.lower = (low + style.pad_down * height * bump).astype(np.float32)
         self.height = max(float((self.lower - self.upper).max()), 1e-3)
         self.brow = None if brow is None else np.stack([(brow - self.middle) @ a for a in (self.axis_x, self.axis_y)])
-        above = 1.6 * max(height, 0.35 * self.width)
+        above = 1.6 * max(min(height, 0.7 * self.width), 0.35 * self.width)
         if self.brow is not None:
             above = min(above, 0.75 * float(self.upper[COLUMNS // 2] - self.brow[1].mean()))
         self.strip = style.strip * height
         self.above = max(above, 0.35 * height, self.strip + 0.12 * height, 2.0)
-        self.below = 0.8 * max(height, 0.3 * self.width)
+        self.below = 0.8 * max(min(height, 0.6 * self.width), 0.3 * self.width)
         self._table_rest = np.stack([self.upper, self.lower], axis=-1)[None]
         # Picture -> (column of the tables, t), in one matrix.
         per_pixel = (COLUMNS - 1) / (2 * _REACH * self.width)

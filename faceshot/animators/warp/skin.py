@@ -102,7 +102,7 @@ def _mirrored(fine: Float32, missing: Mask, ring: Mask, band: int) -> Float32:
     """
     kept = fine[ring & ~missing]
     typical = float(np.median(np.abs(kept))) if kept.size else 0.0
-    limit = 3.0 * max(typical - 0.8, 0.0)
+    limit = 2.0 * max(typical - 0.8, 0.0)
     texture = np.where(missing[..., None], 0, np.clip(fine, -limit, limit)).astype(np.float32)
     if limit == 0 or not missing.any():
         return texture
