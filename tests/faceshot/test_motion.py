@@ -16,6 +16,7 @@ from faceshot.motion import (
     limited,
     mirrored,
     rest,
+    smoothed_whole,
     with_gains,
 )
 from faceshot.topology import ARKIT_INDEX
@@ -78,3 +79,28 @@ def test_limits_are_soft_bounded_and_keep_small_motion(motion, size):
     assert np.abs(out[TRANSLATION]).max() <= 0.35
     assert 0.74 <= np.exp(out[SCALE][0]) <= 1.36
     assert np.abs(out[DELTA]).max() <= 0.6
+
+
+def test_a_whole_stretch_is_smoothed_alike_forwards_and_backwards():
+    random = np.random.default_rng(0)
+    motions = rest() + random.normal(0, 0.002, (90, N_CHANNELS))
+    motions[:, LIDS] = 1.0
+    motions[40:44, LIDS] = 0.0
+    motions[:, ROTATION] += 0.1 * np.sin(np.arange(90) / 6)[:, None]
+    dts_s = np.full(90, 1 / 30)
+    out = smoothed_whole(motions, dts_s, 1.0)
+    np.testing.assert_allclose(smoothed_whole(motions[::-1], dts_s, 1.0), out[::-1], atol=1e-12)
+    np.testing.assert_array_equal(out[40:44, LIDS], 0.0)
+    assert out[[38, 39, 44, 45]][:, LIDS].min() > 0.9
+    np.testing.assert_array_equal(smoothed_whole(motions, dts_s, 0.0), motions)
+    np.testing.assert_array_equal(smoothed_whole(motions[:1], dts_s[:1], 1.0), motions[:1])
+
+
+@given(motions, st.floats(-1.0, 1.0))
+def test_a_turned_character_is_limited_on_its_far_side_only(motion, yaw):
+    frontal, turned = limited(motion), limited(motion, yaw)
+    same = np.arange(N_CHANNELS) != 1
+    np.testing.assert_array_equal(turned[same], frontal[same])
+    if motion[1] * yaw <= 0:
+        assert turned[1] == frontal[1]
+    assert abs(turned[1]) <= abs(frontal[1]) + 1e-12
