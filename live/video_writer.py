@@ -106,6 +106,7 @@ class VideoWriter:
         self._pixels = _PIXELS[suffix]
         self._time_base = time_base
         self._overwrite = overwrite
+        self._live = live
         self._reformatter = VideoReformatter()
         self._sound: Sound | None = None
         self._temporary = _unused(path)
@@ -182,7 +183,8 @@ class VideoWriter:
         )
 
     def finish(self) -> None:
-        """Complete the file and give it its name. Raises `SinkError`; then the temporary file is gone."""
+        """Complete the file and give it its name. Raises `SinkError`; then the temporary file is gone, and of a live
+        recording what can be played has been kept."""
         try:
             for packet in self._stream.encode(None):
                 self._container.mux(packet)
@@ -191,8 +193,11 @@ class VideoWriter:
             self._container.close()
         except OSError as error:
             failed = self._failed(error)
-            self.discard()
-            raise failed from error
+            if not self._live:
+                self.discard()
+                raise failed from error
+            kept = f" What was recorded until then is in {self.path}." if self.rescue() else ""
+            raise SinkError(failed.message + kept, failed.hint) from error
         except BaseException:
             self.discard()
             raise

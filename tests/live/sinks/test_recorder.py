@@ -16,6 +16,7 @@ from live.edges import Lossless, Packet
 from live.errors import SinkError
 from live.sinks.recorder import RecorderSink
 from live.video_reader import VideoReader
+from live.video_writer import VideoWriter
 from live.workers import InlineWorker
 from tests.live.videos import decode_rgb, decode_rgba, decode_times, number_in, numbered, write_video
 from tests.virtual_time import run
@@ -226,6 +227,25 @@ def test_a_full_disk_ends_the_recording_with_a_sentence(tmp_path: Path, suffix: 
         assert played(path) > 0
     else:
         assert left == []
+
+
+@pytest.mark.parametrize("room_kb", [0, 40])
+def test_a_disk_that_fills_up_at_the_very_end_leaves_what_was_recorded(tmp_path: Path, room_kb: int) -> None:
+    path = tmp_path / "out.mp4"
+    writer = VideoWriter(path, (128, 128), 30.0, Fraction(1, 30), live=True)
+    random = np.random.default_rng(0)
+    for i in range(130):
+        writer.write(random.integers(0, 255, (128, 128, 3), np.uint8), i, duration=1)
+    [temporary] = tmp_path.iterdir()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (temporary.stat().st_size + room_kb * 1000, before[1]))
+    try:
+        with pytest.raises(SinkError, match="What was recorded until then is in"):
+            writer.finish()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == [path]
+    assert played(path) > 0
 
 
 def test_the_real_worker_thread_records_too(tmp_path: Path) -> None:
