@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from live.stats import status_line
 
-__all__ = ["StatusLine", "print_error", "print_rows", "status_text", "summary_text"]
+__all__ = ["StatusLine", "print_error", "print_rows", "printable", "status_text", "summary_text"]
 
 RED, GREEN, YELLOW, DIM, BOLD, END = "\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
 
@@ -29,18 +29,23 @@ def colour(text: str, code: str, stream: TextIO) -> str:
     return f"{code}{text}{END}" if stream.isatty() else text
 
 
+def printable(text: str) -> str:
+    """`text` without control sequences: names come from files, and a file must not write to the terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def print_error(message: str, hint: str = "", stream: TextIO | None = None) -> None:
     """At most two lines: what is wrong, and what to do next."""
     stream = stream or sys.stderr
-    print(f"{colour('error:', RED, stream)} {' '.join(message.split())}", file=stream)
+    print(f"{colour('error:', RED, stream)} {printable(' '.join(message.split()))}", file=stream)
     if hint:
-        print(f"{colour(' hint:', DIM, stream)} {' '.join(hint.split())}", file=stream)
+        print(f"{colour(' hint:', DIM, stream)} {printable(' '.join(hint.split()))}", file=stream)
 
 
 def print_rows(rows: Iterable[tuple[str, ...]], stream: TextIO | None = None) -> None:
     """Columns padded to their widest cell; the last one is free."""
     stream = stream or sys.stdout
-    table = [tuple(row) for row in rows]
+    table = [tuple(map(printable, row)) for row in rows]
     if not table:
         return
     columns = max(len(row) for row in table)
@@ -100,6 +105,7 @@ class StatusLine:
         self._words = ""
 
     def update(self, text: str) -> None:
+        text = printable(text)
         if self._tty:
             import shutil
 
@@ -117,7 +123,7 @@ class StatusLine:
     def say(self, text: str) -> None:
         """A line that stays, above the status."""
         self.clear()
-        print(text, file=self._stream, flush=True)
+        print("\n".join(map(printable, text.split("\n"))), file=self._stream, flush=True)
 
     def clear(self) -> None:
         if self._tty:

@@ -109,3 +109,16 @@ def test_the_summary_has_every_number() -> None:
         assert part in text, part
     empty = {**stats, "latency_ms": dict.fromkeys(("p50", "p95", "p99")), "stages": {}, "dropped": {}}
     assert "dropped: none" in summary_text(empty)
+
+
+def test_names_from_files_cannot_write_to_the_terminal():
+    stream = io.StringIO()
+    evil = "cat\x1b[2J\x07.png"
+    print_error(f"There is no file {evil}.", evil, stream)
+    print_rows([("name", evil), (evil, "x")], stream)
+    line = StatusLine(stream)
+    line.say(f"source {evil}\nnext")
+    line.update(evil)
+    said = stream.getvalue()
+    assert "\x1b" not in said and "\x07" not in said
+    assert "cat?[2J?.png" in said and "\nnext\n" in said
