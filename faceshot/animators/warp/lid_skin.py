@@ -68,6 +68,14 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
         behind = cv2.morphologyEx(gone.astype(np.uint8), cv2.MORPH_OPEN, np.ones((thick, thick), np.uint8)) > 0
         hole &= ~behind
         seen &= ~behind
+    if style.glows:
+        # Other lights on the same dark screen stay.
+        light = patch @ np.array([0.3, 0.59, 0.11])
+        bright = (light > float(np.median(light[seen & ~hole])) + 50).astype(np.uint8) if (seen & ~hole).any() else hole
+        _, labels = cv2.connectedComponents(np.asarray(bright, np.uint8))
+        own = np.unique(labels[(np.abs(s) < 0.4 * width) & (t > u) & (t < low)])
+        others = (labels > 0) & ~np.isin(labels, own)
+        hole &= cv2.dilate(others.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
     if style.lash_tips:
         near = (np.abs(s) < 0.75 * width) & (t > u - height) & (t < low + 0.7 * height)
         zone = (np.abs(s) < 0.5 * width + 0.8 * height) & (t > u - lids.above) & (t < low)
