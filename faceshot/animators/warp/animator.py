@@ -32,8 +32,8 @@ _STILL_PX = 0.02  # motion that nobody sees
 class _Scratch:
     """Large arrays that every frame writes anew; fresh ones would cost more in page faults than in arithmetic."""
 
-    block: Float32  # the head grid's block, 2 channels
-    where: Float32  # (H, W, 2)
+    block: Float32  # the ringed head grid's block, 2 channels
+    where: Float32  # (H, W, 2), the picture's part of it
     fixed: NDArray[np.int16]  # (H, W, 2)
     fraction: NDArray[np.uint16]  # (H, W)
 
@@ -46,8 +46,11 @@ class _Puppet:
     frame: FaceFrame
     texture: UInt8  # (H, W, 4), what is warped
     plate: UInt8 | None  # (H, W, 4), what is behind it
-    identity: Float32  # (H, W, 2)
+    seen: tuple[int, int, int, int]  # left, top, right, bottom of what is not transparent, pixels
+    ring: Grid  # the head's grid and one node around it
+    ring_nodes: Float32
     operator: Operator
+    operator_edges: Float32  # (6, 2) corners and middles of the operator's grid
     head: HeadField
     eyes: tuple[Eye | None, Eye | None]
     lips: LipLine | None
@@ -119,25 +122,35 @@ def _prepare(character: Character) -> _Puppet:
         make_eye(texture, frame, points, visible, 1, character.kind),
     )
     mouth = None if lips is None else Mouth(lips, character.kind, light_of(texture, points))
-    xs, ys = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    ring = coarse.ringed()
+    block = np.empty((ring.size_wh[1], ring.size_wh[0], 2), np.float32)
     return _Puppet(
         expression=Expression(points, visible, frame, lips, character.kind),
         frame=frame,
         texture=np.ascontiguousarray(texture),
         plate=None if cutout is None else np.ascontiguousarray(cutout.plate),
-        identity=np.stack([xs, ys], axis=-1),
+        seen=_seen(texture) if has_alpha else (0, 0, width, height),
+        ring=ring,
+        ring_nodes=ring.nodes(),
         operator=operator,
+        operator_edges=grid.nodes()[[0, 0, -1, -1, grid.rows // 2, grid.rows // 2], [0, -1, 0, -1, 0, -1]],
         head=head,
         eyes=eyes,
         lips=lips,
         mouth=mouth,
         scratch=_Scratch(
-            np.empty((coarse.size_wh[1], coarse.size_wh[0], 2), np.float32),
-            np.empty((height, width, 2), np.float32),
+            block,
+            block[-ring.y0 : height - ring.y0, -ring.x0 : width - ring.x0],
             np.empty((height, width, 2), np.int16),
             np.empty((height, width), np.uint16),
         ),
     )
+
+
+def _seen(texture: UInt8) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what is not transparent."""
+    left, top, width, height = cv2.boundingRect(np.ascontiguousarray(texture[..., 3]))
+    return left, top, left + width, top + height
 
 
 def _is_head_only(alpha: UInt8, frame: FaceFrame) -> bool:
@@ -169,7 +182,7 @@ def _box_of(
         shown = resting + grid.sample(field, resting, cv2.BORDER_CONSTANT)
         moved.append(shown + face[0].sample(face[1], shown))
     everything = np.concatenate(moved, axis=1)[0]
-    height, width = puppet.identity.shape[:2]
+    height, width = puppet.texture.shape[:2]
     left, top = np.floor(everything.min(0) - margin).astype(int)
     right, bottom = np.ceil(everything.max(0) + margin).astype(int) + 1
     left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
@@ -177,22 +190,50 @@ def _box_of(
 
 
 def _map_of(
-    puppet: _Puppet, box: tuple[int, int, int, int], head_back: Float32, sheet: Grid, sheet_back: Float32
+    puppet: _Puppet,
+    box: tuple[int, int, int, int],
+    head_back: Float32,
+    sheet: Grid | None = None,
+    sheet_back: Float32 | None = None,
 ) -> tuple[Float32, tuple[slice, slice]]:
-    """(h, w, 2) resting point of each pixel of a box, through head and sheet, and the box as slices."""
-    pitch = sheet.pitch
+    """(h, w, 2) resting point of each pixel of a box, through the head and the sheet if one is given; the box as
+    slices."""
+    pitch = puppet.operator.grid.pitch
     grid = Grid.covering(box[0] - pitch, box[1] - pitch, box[2] + pitch, box[3] + pitch, pitch)
-    nodes = grid.nodes()
-    still = nodes + puppet.head.grid.sample(head_back, nodes)
-    rest = still + sheet.sample(sheet_back, still)
-    pixels = grid.upsample(rest - nodes)
-    window = (slice(box[1], box[3]), slice(box[0], box[2]))
-    inner = pixels[box[1] - grid.y0 : box[3] - grid.y0, box[0] - grid.x0 : box[2] - grid.x0]
-    return cv2.add(inner, puppet.identity[window]), window
+    points = grid.nodes()
+    points += puppet.head.grid.sample(head_back, points)
+    if sheet is not None and sheet_back is not None:
+        points += sheet.sample(sheet_back, points)
+    inner = grid.upsample(points)[box[1] - grid.y0 : box[3] - grid.y0, box[0] - grid.x0 : box[2] - grid.x0]
+    return inner, (slice(box[1], box[3]), slice(box[0], box[2]))
+
+
+def _head_map(puppet: _Puppet, head_back: Float32, window: tuple[slice, slice]) -> None:
+    """Writes the resting point of each pixel of a window, through the head only, into `scratch.where`."""
+    ring, block = puppet.ring, puppet.scratch.block
+    pitch = ring.pitch
+    points = cv2.copyMakeBorder(head_back, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    points += puppet.ring_nodes
+    # Nodes around the window, and one more on each side: interpolation stops half a cell before the last one.
+    top, bottom = ((e - ring.y0) // pitch for e in (window[0].start, window[0].stop - 1))
+    left, right = ((e - ring.x0) // pitch for e in (window[1].start, window[1].stop - 1))
+    rows = slice(max(top - 1, 0), min(bottom + 2, ring.rows))
+    columns = slice(max(left - 1, 0), min(right + 2, ring.columns))
+    part = block[rows.start * pitch : rows.stop * pitch, columns.start * pitch : columns.stop * pitch]
+    cv2.resize(points[rows, columns], (part.shape[1], part.shape[0]), dst=part, interpolation=cv2.INTER_LINEAR)
+
+
+def _region(puppet: _Puppet, reach: float) -> tuple[slice, slice]:
+    """Where the figure can be seen when nothing of it moves further than `reach` pixels."""
+    height, width = puppet.texture.shape[:2]
+    left, top, right, bottom = puppet.seen
+    margin = int(np.ceil(reach)) + 2
+    return slice(max(top - margin, 0), min(bottom + margin, height)), slice(
+        max(left - margin, 0), min(right + margin, width)
+    )
 
 
 def _render(puppet: _Puppet, drive: Drive) -> UInt8:
-    height, width = puppet.identity.shape[:2]
     delta = puppet.expression.displacements(drive.expression_xy)
     stretch = 0.0
     if puppet.lips is None:
@@ -205,28 +246,31 @@ def _render(puppet: _Puppet, drive: Drive) -> UInt8:
     upper_back = invert(operator.grid, upper_forward) if moving else np.zeros_like(upper_forward)
 
     scratch = puppet.scratch
-    block = head.grid.upsample(head_back, scratch.block)
-    where: Float32 = cv2.add(block[:height, :width], puppet.identity, dst=scratch.where)
+    where = scratch.where
+    reach = cv2.norm(head_back, cv2.NORM_INF) + (cv2.norm(delta, cv2.NORM_INF) if moving else 0.0)
+    region = _region(puppet, 1.5 * reach)
+    _head_map(puppet, head_back, region)
     forward = [(head.grid, head_forward), (operator.grid, upper_forward)]
     if moving:
-        grid = operator.grid
-        corners = grid.nodes()[[0, 0, -1, -1, grid.rows // 2, grid.rows // 2], [0, -1, 0, -1, 0, -1]]
-        box = _box_of(puppet, corners, forward, grid.pitch + 0.1 * puppet.frame.width)
+        box = _box_of(puppet, puppet.operator_edges, forward, operator.grid.pitch + 0.1 * puppet.frame.width)
         if box is not None:
             at, window = _map_of(puppet, box, head_back, operator.grid, upper_back)
             where[window] = at
     opened = None
     if puppet.mouth is not None and moving:
-        opened = _open_mouth(puppet, puppet.mouth, delta, where, forward, head_back, block)
-    fixed, fraction = cv2.convertMaps(where, None, cv2.CV_16SC2, scratch.fixed, scratch.fraction)
-    out = cv2.remap(puppet.texture, fixed, fraction, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        opened = _open_mouth(puppet, puppet.mouth, delta, where, forward, head_back)
+    fixed, fraction = cv2.convertMaps(
+        where[region], None, cv2.CV_16SC2, scratch.fixed[region], scratch.fraction[region]
+    )
+    out = np.zeros(puppet.texture.shape, np.uint8)
+    cv2.remap(puppet.texture, fixed, fraction, cv2.INTER_LINEAR, dst=out[region], borderMode=cv2.BORDER_REPLICATE)
     _draw_eyes(puppet, drive, out, where, forward)
     if opened is not None and puppet.mouth is not None:
         window, gap = opened
         puppet.mouth.draw(out[window], puppet.texture, gap)
     if puppet.plate is not None:
         _put_behind(out, puppet.plate)
-    return np.asarray(out)
+    return out
 
 
 def _put_behind(figure: UInt8, plate: UInt8) -> None:
@@ -242,12 +286,14 @@ def _put_behind(figure: UInt8, plate: UInt8) -> None:
 
 def _draw_eyes(puppet: _Puppet, drive: Drive, out: UInt8, where: Float32, forward: list[tuple[Grid, Float32]]) -> None:
     for eye, lid, gaze in zip(puppet.eyes, drive.lids, drive.gaze, strict=True):
-        opening = float(np.clip(np.nan_to_num(lid, nan=1.0), 0.0, 1.6))
+        opening = 1.0 if np.isnan(lid) else min(max(float(lid), 0.0), 1.6)
         if eye is None or eye.is_still(opening, gaze):
             continue
-        box = _box_of(puppet, eye.lids.box(), forward, 2.0)
+        box = _box_of(puppet, eye.lids.box, forward, 2.0)
         if box is not None:
-            window = (slice(box[1], box[3]), slice(box[0], box[2]))
+            # Even sides: the eye's smooth parts are worked out at every other pixel.
+            bottom, right = box[3] - (box[3] - box[1]) % 2, box[2] - (box[2] - box[0]) % 2
+            window = (slice(box[1], bottom), slice(box[0], right))
             eye.draw(out[window], where[window], opening, gaze)
 
 
@@ -262,13 +308,8 @@ def _open_mouth(
     where: Float32,
     forward: list[tuple[Grid, Float32]],
     head_back: Float32,
-    block: Float32,
 ) -> tuple[tuple[slice, slice], Gap] | None:
-    """Puts the lower sheet's map below the lips, in place; returns where the inside of the mouth is seen, if it is.
-
-    Args:
-        block: `head_back` at every pixel.
-    """
+    """Puts the lower sheet's map below the lips, in place; returns where the inside of the mouth is seen, if it is."""
     operator = puppet.operator
     lower_forward = operator.field(operator.lower, delta)
     if float(np.abs(lower_forward - forward[1][1]).max()) < 0.1:
@@ -282,8 +323,9 @@ def _open_mouth(
     corners = np.clip(corners, _corner(operator.grid, 0), _corner(operator.grid, 1))
     (left, top), (right, bottom) = corners.min(0) - 2 * pitch, corners.max(0) + 2 * pitch
     around = Grid.covering(left, top, right, bottom, pitch)
-    at_lower, window = _map_of(puppet, box, head_back, around, invert(operator.grid, lower_forward, over=around))
-    still = cv2.add(block[window], puppet.identity[window])
+    lower_back = invert(operator.grid, lower_forward, over=around)
+    at_lower, window = _map_of(puppet, box, head_back, around, lower_back)
+    still, _ = _map_of(puppet, box, head_back)
     shown, gap = mouth.part(where[window], at_lower, still, delta)
     where[window] = shown
     if gap is None:

@@ -48,17 +48,36 @@ class Eye:
             gaze: (2,) shift in eye widths.
         """
         lids, style = self.lids, self.lids.style
-        s, t, table_at = lids.local(at)
-        source, below_upper, above_lower, rest = lids.slide(t, table_at, opening)
+        # Lid distances and shifts are smooth: every other pixel is enough, only masks and colours need all of them.
+        size = (at.shape[1], at.shape[0])
+        s, t, table_at = lids.local(cv2.resize(at, (size[0] // 2, size[1] // 2), interpolation=cv2.INTER_AREA))
+        upper_shift, lower_shift, below_upper_2, above_lower_2, rest = lids.slide(t, table_at, opening)
+        side = _HALF * np.float32(lids.width) - np.abs(s)
+        fine = cv2.resize(cv2.merge([below_upper_2, above_lower_2, side, upper_shift]), size)
+        below_upper, above_lower, side, upper_shift = cv2.split(fine)
+        patch_at = cv2.subtract(at, (*map(float, self._skin.origin), 0.0, 0.0))
         closing = min(max(1 - opening, 0.0), 1.0)
         rgb = out[..., :3]
-        shown: UInt8 = rgb if abs(opening - 1) < 0.01 else self._lid(at, s, source, below_upper, above_lower, closing)
-        side = _HALF * np.float32(lids.width) - np.abs(s)
+        shown: UInt8 = rgb
+        if abs(opening - 1) >= 0.01:
+            # Where the lids meet, each keeps its own half.
+            of_lower = above_lower < below_upper
+            shift = np.where(of_lower, cv2.resize(lower_shift, size), upper_shift)
+            shown = self._lid(patch_at, self._shifted(patch_at, shift), below_upper, above_lower, of_lower, closing)
         inside = unit(np.minimum(np.minimum(below_upper, above_lower) + _HALF, side))
         x, y, w, h = cv2.boundingRect((inside > 0).view(np.uint8))
         if w > 0:
             ball = (slice(y, y + h), slice(x, x + w))
-            lidless = self._ball(s[ball], t[ball], below_upper[ball], above_lower[ball], rest[ball], opening, gaze)
+            coarse = (slice(y // 2, (y + h + 1) // 2), slice(x // 2, (x + w + 1) // 2))
+            moved = self._ball_shift(
+                s[coarse], t[coarse], below_upper_2[coarse], above_lower_2[coarse], rest[coarse], opening, gaze
+            )
+            there = patch_at[ball]
+            if moved is not None:
+                block = cv2.resize(moved, (2 * moved.shape[1], 2 * moved.shape[0]))
+                top, left = y - 2 * coarse[0].start, x - 2 * coarse[1].start
+                there = there + block[top : top + h, left : left + w]
+            lidless = self._ball(there, below_upper[ball], opening)
             under = np.ascontiguousarray(inside[ball])
             shown[ball] = cv2.blendLinear(lidless, np.ascontiguousarray(shown[ball]), under, 1 - under)
         if style.line > 0 and closing > 0.7 and not style.squash:
@@ -68,25 +87,24 @@ class Eye:
             ink *= np.float32(style.line_strength * _smooth(closing, 0.75, 0.98))
             shown = cv2.blendLinear(self._plain(shown), shown, ink, 1 - ink)
         if shown is not rgb:
-            rgb[:] = shown
+            cv2.mixChannels([shown], [out], [0, 0, 1, 1, 2, 2])
 
     def _lid(
         self,
-        at: Float32,
-        s: Float32,
-        source: Float32,
+        patch_at: Float32,
+        there: Float32,
         below_upper: Float32,
         above_lower: Float32,
+        of_lower: NDArray[np.bool_],
         closing: float,
     ) -> UInt8:
         """(h, w, 3) the surroundings of the eye as the lids move over it."""
         amount = _smooth(closing, 0.05, 0.40)
-        there = self._patch_point(s, source)
         if amount == 0:
             return sample(self._skin.patch, there)
         # Bare skin, with only what is darker than skin (lashes, lid line) carried along: no stretched sockets and
         # no slivers of white where the eye is wider than its landmarks.
-        bare = self._bare(at, there, below_upper, above_lower, closing)
+        bare = self._bare(patch_at, there, below_upper, above_lower, of_lower, closing)
         if amount == 1:
             return bare
         return cv2.addWeighted(sample(self._skin.patch, there), 1 - amount, bare, amount, 0)
@@ -96,23 +114,30 @@ class Eye:
         line[:] = self._skin.line_rgb
         return line
 
-    def _bare(self, at: Float32, there: Float32, below_upper: Float32, above_lower: Float32, closing: float) -> UInt8:
+    def _bare(
+        self,
+        patch_at: Float32,
+        there: Float32,
+        below_upper: Float32,
+        above_lower: Float32,
+        of_lower: NDArray[np.bool_],
+        closing: float,
+    ) -> UInt8:
         lids, skin = self.lids, self._skin
-        bare = sample(skin.plate, at - skin.origin)
+        bare = sample(skin.plate, patch_at)
         if lids.style.squash:
             return bare
         ink = sample(skin.ink, there, cv2.BORDER_CONSTANT)
         strip = np.float32(max(lids.strip, 1.0))
         # Beyond the strip above, or a thin rim beneath, what is dark does not belong to the lids.
         rim = np.float32(0.10 * lids.height)
-        of_lower = above_lower < below_upper
         beyond = np.where(of_lower, -above_lower - rim, -below_upper - strip)
         weight = unit(1 - beyond * np.float32(1 / (0.2 * lids.strip + 1)))
         if lids.style.rim_fades > 0:  # shut lids have one lash line, not two
             weight -= weight * of_lower * np.float32(lids.style.rim_fades * _smooth(closing, 0.4, 1.0))
         return cv2.subtract(bare, cv2.blendLinear(ink, np.zeros_like(ink), weight, 1 - weight))
 
-    def _ball(
+    def _ball_shift(
         self,
         s: Float32,
         t: Float32,
@@ -121,29 +146,39 @@ class Eye:
         rest: Float32,
         opening: float,
         gaze: Float32,
-    ) -> UInt8:
+    ) -> Float32 | None:
+        """(h, w, 2) px from where an eyeball pixel is to where it comes from; None while it rests."""
         lids, style = self.lids, self.lids.style
         upper, lower = rest[..., 0], rest[..., 1]
+        from_s, from_t = s, t
         if opening > 1 or style.squash:
             # Scaled to the new opening, so that there is no hole to fill.
-            span = lower - upper
-            t = upper + below_upper * span / np.maximum(below_upper + above_lower, np.float32(1e-3))
+            from_t = upper + below_upper * (lower - upper) / np.maximum(below_upper + above_lower, np.float32(1e-3))
         if self._glances(gaze):
-            limit = np.array([0.16, min(0.06, 0.15 * lids.height / lids.width)])
-            gaze_x, gaze_y = (np.clip(np.nan_to_num(gaze), -limit, limit) * lids.width).astype(np.float32)
+            gaze_x = np.float32(_within(gaze[0], 0.16) * lids.width)
+            gaze_y = np.float32(_within(gaze[1], min(0.06, 0.15 * lids.height / lids.width)) * lids.width)
             # The middle moves as a whole; towards the lids points keep their place between them, and what lies beneath
             # the lids' own edges (lashes, rims) does not move at all.
             reach = np.maximum(1 - (s * np.float32(2 / lids.width)) ** 2, np.float32(0.0))
             rim_up = np.float32(style.pad_up * lids.height + 1.0)
             rim_down = np.float32(style.pad_down * lids.height + 1.0)
-            reach *= unit(np.minimum(t - upper - rim_up, lower - rim_down - t) * _HALF)
-            s = s - gaze_x * reach
-            there = lids.rest_at(lids.table_at(s))
-            place = unit((t - upper) / np.maximum(lower - upper, np.float32(1.0)))
+            fade = np.float32(0.2)  # per pixel; steeper would be jagged at every other pixel
+            reach *= unit(np.minimum(from_t - upper - rim_up, lower - rim_down - from_t) * fade)
+            from_s = s - gaze_x * reach
+            there = lids.rest_at(lids.table_at(from_s))
+            place = unit((from_t - upper) / np.maximum(lower - upper, np.float32(1.0)))
             edge = (2 * place - 1) ** 2
             kept = there[..., 0] + place * (there[..., 1] - there[..., 0])
-            t = t + edge * (kept - t) - gaze_y * reach * (1 - edge)
-        ball = sample(self._skin.patch, self._patch_point(s, t))
+            from_t = from_t + edge * (kept - from_t) - gaze_y * reach * (1 - edge)
+        if from_t is t:
+            return None
+        to_picture = np.stack([lids.axis_x, lids.axis_y], axis=1)
+        return cv2.transform(cv2.merge([from_s - s, from_t - t]), to_picture)
+
+    def _ball(self, there: Float32, below_upper: Float32, opening: float) -> UInt8:
+        """(h, w, 3) the eyeball, shaded by the lid."""
+        lids, style = self.lids, self.lids.style
+        ball = sample(self._skin.patch, there)
         if style.squash:
             # Shut, it is one clean stroke.
             return cv2.addWeighted(ball, 1 - (flat := _smooth(1 - opening, 0.6, 0.95)), self._plain(ball), flat, 0)
@@ -153,13 +188,14 @@ class Eye:
             ball = cv2.blendLinear(ball, np.zeros_like(ball), light, 1 - light)
         return ball
 
-    def _patch_point(self, s: Float32, t: Float32) -> Float32:
-        """(h, w, 2) pixel of the lid skin's pictures for local coordinates."""
-        lids = self.lids
-        to_patch = np.empty((2, 3), np.float32)
-        to_patch[:, 0], to_patch[:, 1] = lids.axis_x, lids.axis_y
-        to_patch[:, 2] = lids.middle - self._skin.origin
-        return cv2.transform(cv2.merge([s, t]), to_patch)
+    def _shifted(self, patch_at: Float32, down: Float32) -> Float32:
+        """(h, w, 2) points moved along the eye's own vertical."""
+        across, along = self.lids.axis_y
+        return cv2.add(patch_at, cv2.merge([down * across, down * along]))
+
+
+def _within(value: float, limit: float) -> float:
+    return min(max(float(value), -limit), limit) if np.isfinite(value) else 0.0
 
 
 def _smooth(value: float, low: float, high: float) -> float:

@@ -39,7 +39,7 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
     """
     style, width, height = lids.style, lids.width, lids.height
     rows, columns = rgba.shape[:2]
-    box = lids.box()
+    box = lids.box
     pad = 0.5 * width
     x0, y0 = np.clip(np.floor(box.min(0) - pad).astype(int), 0, [columns - 2, rows - 2])
     x1, y1 = np.clip(np.ceil(box.max(0) + pad).astype(int), [x0 + 2, y0 + 2], [columns, rows])

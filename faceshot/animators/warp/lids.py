@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 
@@ -111,6 +113,7 @@ class Lids:
         y = self.middle[1] + s * self.axis_x[1] + t * self.axis_y[1]
         return np.stack([x, y], axis=-1)
 
+    @cached_property
     def box(self) -> Float32:
         """(9, 2) points around all that the lids may change, in the resting picture."""
         s = np.array([-_SIDE, 0.0, _SIDE], np.float32) * self.width
@@ -137,12 +140,14 @@ class Lids:
             return upper - thick - bow, lower + thick - bow
         return upper, lower
 
-    def slide(self, t: Float32, table_at: Float32, opening: float) -> tuple[Float32, Float32, Float32, Float32]:
-        """Where the lids' pixels come from.
+    def slide(
+        self, t: Float32, table_at: Float32, opening: float
+    ) -> tuple[Float32, Float32, Float32, Float32, Float32]:
+        """How the lids move what is around them.
 
         Returns:
-            Source t (same s), distances below the upper and above the lower lid as they are now, and (h, w, 2) the
-            resting lids.
+            How far down each pixel's source lies if it belongs to the upper lid, and if to the lower (pixels),
+            distances below the upper and above the lower lid as they are now, and (h, w, 2) the resting lids.
         """
         table = np.concatenate([np.stack(self.curves(opening), axis=-1)[None], self._table_rest], axis=-1)
         looked = sample(table, table_at)
@@ -151,14 +156,12 @@ class Lids:
         # Above: still at the top, stretched down to the strip of lashes, which moves as it is.
         down = un - u
         stretch = (above - strip) / np.maximum(down + (above - strip), np.float32(0.05) * above)
-        top = u - above
-        upper = np.where(t < un - strip, np.where(t < top, t, top + (t - top) * stretch), t - down)
+        over = t - (u - above)
+        upper = np.where(t < un - strip, np.where(over < 0, np.float32(0.0), over * (stretch - 1)), -down)
         bottom = low + below
-        lower = bottom - (bottom - t) * below / np.maximum(bottom - ln, np.float32(0.05) * below)
-        lower = np.where(t > bottom, t, lower)
-        # Where the lids meet, each keeps its own half.
-        source = np.where(t + t < un + ln, upper, lower)
-        return source, t - un, ln - t, looked[..., 2:]
+        left = np.maximum(bottom - t, np.float32(0.0))
+        lower = left - left * below / np.maximum(bottom - ln, np.float32(0.05) * below)
+        return upper, lower, t - un, ln - t, looked[..., 2:]
 
 
 def unit(values: Float32) -> Float32:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from faceshot.animators.warp.frame import F64
@@ -134,7 +135,7 @@ class Mouth:
         lower = sample(self._table_lower, self._column(sl))
         below, above = tu - upper[..., 0], lower[..., 0] - tl
         of_lower = np.where(above < below, lower[..., 2], np.float32(0.0))
-        shown = at_upper + of_lower[..., None] * (at_lower - at_upper)
+        shown: Float32 = cv2.blendLinear(at_lower, at_upper, of_lower, 1 - of_lower)
         half = np.float32(0.5)
         cover = np.clip(half - (tu - upper[..., 1]), 0, 1) + np.clip(half + (tl - lower[..., 1]), 0, 1)
         bare = cover < 1
@@ -169,7 +170,8 @@ class Mouth:
 
     def _column(self, s: Float32) -> Float32:
         column = s * np.float32((_COLUMNS - 1) / (2 * _REACH * self.lips.width)) + np.float32((_COLUMNS - 1) / 2)
-        return np.stack([column, np.zeros_like(column)], axis=-1)
+        at: Float32 = cv2.merge([column, np.zeros_like(column)])
+        return at
 
     def draw(self, out: UInt8, texture: UInt8, gap: Gap) -> None:
         """Paints the inside of the mouth over `out` (h, w, 4), the gap's window, in place."""

@@ -43,7 +43,8 @@ def test_lid_map_is_monotone_in_every_column(kind: CharacterKind, opening: float
     t = np.linspace(-1.6 * lids.width, 1.6 * lids.width, 1200, dtype=np.float32)[:, None]
     s = np.linspace(-0.6 * lids.width, 0.6 * lids.width, 41, dtype=np.float32)[None]
     s, t = (np.ascontiguousarray(x) for x in np.broadcast_arrays(s, t))
-    source, below_upper, above_lower, _ = lids.slide(t, lids.table_at(s), opening)
+    upper, lower, below_upper, above_lower, _ = lids.slide(t, lids.table_at(s), opening)
+    source = t + np.where(above_lower < below_upper, lower, upper)
     outside = (below_upper < 0) | (above_lower < 0)
     step = np.diff(source, axis=0)
     both = outside[1:] & outside[:-1] & ((below_upper[1:] < 0) == (below_upper[:-1] < 0))
