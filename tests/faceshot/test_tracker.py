@@ -9,7 +9,14 @@ from faceshot import topology
 from faceshot.errors import FaceshotError, WeightsMissing
 from faceshot.mediapipe_import import import_mediapipe
 from faceshot.pictures import read_picture
-from faceshot.tracker import FaceMeshTracker, FaceTracker, LandmarkerTracker, detect_face, make_tracker
+from faceshot.tracker import (
+    FaceMeshTracker,
+    FaceTracker,
+    LandmarkerTracker,
+    _from_message,
+    detect_face,
+    make_tracker,
+)
 from faceshot.types import CameraImage, FaceState
 
 NOTHING = CameraImage(np.full((240, 320, 3), 90, np.uint8))
@@ -257,3 +264,16 @@ def test_a_damaged_model_file(damage: str, tmp_path: Path, shared_models: Path) 
     with pytest.raises(WeightsMissing, match="is damaged") as caught:
         LandmarkerTracker(tmp_path / "face_landmarker.task")
     assert "faceshot models pull face_landmarker" in caught.value.hint
+
+
+@has_face_mesh
+@pytest.mark.parametrize("further", [{}, {"visibility": 0.5}])
+def test_points_are_read_from_the_message_as_they_are(further: dict[str, float]) -> None:
+    from mediapipe.framework.formats import landmark_pb2
+
+    points = np.random.default_rng(1).normal(size=(478, 3)).astype(np.float32)
+    points[5] = 0.0
+    message = landmark_pb2.NormalizedLandmarkList()
+    for x, y, z in points:
+        message.landmark.add(x=x, y=y, z=z, **further)
+    assert np.array_equal(_from_message(message), points)
