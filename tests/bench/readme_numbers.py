@@ -47,7 +47,7 @@ def table(bench: dict[str, Any], startup: dict[str, Any], fidelity: dict[str, An
         ("of it tracking / retargeting / drawing, p50",
          " / ".join(f"{stages[name]['p50']:.1f}" for name in ("track", "retarget", "render")) + " ms", ""),
         ("memory", f"{rss:.0f} MB", "700 MB"),
-        ("`faceshot --help`", f"{statistics.median(startup['help_s']):.2f} s", "0.5 s"),
+        ("the help text (`--help`)", f"{statistics.median(startup['help_s']):.2f} s", "0.5 s"),
         ("return pressed → first picture at a viewer", f"{first:.1f} s", "4 s"),
         ("follows the driver: mean Pearson r of 8 pairs", f"{fidelity['mean_r']:.2f}", "0.7"),
         ("a face is found in the result, least of 8 pairs", f"{found:.1%}", "97 %"),
