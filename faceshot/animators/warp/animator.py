@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,10 +15,11 @@ from faceshot.animators.warp.eyes import Eye, make_eye
 from faceshot.animators.warp.frame import FaceFrame, as_float32, face_frame, safe_points
 from faceshot.animators.warp.grid import Grid, invert
 from faceshot.animators.warp.head import HeadField, elastic_membership, fit_ball, membership
+from faceshot.animators.warp.kernels import compose, extent, put_behind
 from faceshot.animators.warp.lips import LipLine, lip_line
 from faceshot.animators.warp.matte import bleed, cut_out
 from faceshot.animators.warp.mouth import Gap, Mouth, light_of
-from faceshot.animators.warp.sheets import Operator, build_operator, face_grid
+from faceshot.animators.warp.sheets import LOWER_LIP, Operator, build_operator, face_grid
 from faceshot.errors import ShapeError
 from faceshot.topology import ARKIT_INDEX
 from faceshot.types import Character, Drive, Float32, Rendered, UInt8
@@ -50,6 +51,7 @@ class _Puppet:
     ring: Grid  # the head's grid and one node around it
     ring_nodes: Float32
     operator: Operator
+    rest: Float32  # the operator's field of a face that rests
     operator_edges: Float32  # (6, 2) corners and middles of the operator's grid
     head: HeadField
     eyes: tuple[Eye | None, Eye | None]
@@ -68,12 +70,15 @@ class WarpAnimator:
         self._puppet: _Puppet | None = None
 
     def load(self, character: Character) -> None:
-        """Precomputes for a character; about half a second at 512 pixels.
+        """Precomputes for a character; about half a second at 512 pixels, some seconds the very first time, when the
+        kernels are compiled.
 
         Raises:
             ShapeError: the picture is smaller than 16 pixels.
         """
-        self._puppet = _prepare(character)
+        puppet = _prepare(character)
+        _render(puppet, _grimace(character))  # compiles what this character needs: no frame on air waits for it
+        self._puppet = puppet
 
     def render(self, drives: Sequence[Drive]) -> list[Rendered]:
         if self._puppet is None:
@@ -133,6 +138,7 @@ def _prepare(character: Character) -> _Puppet:
         ring=ring,
         ring_nodes=ring.nodes(),
         operator=operator,
+        rest=np.zeros((grid.rows, grid.columns, 2), np.float32),
         operator_edges=grid.nodes()[[0, 0, -1, -1, grid.rows // 2, grid.rows // 2], [0, -1, 0, -1, 0, -1]],
         head=head,
         eyes=eyes,
@@ -145,6 +151,14 @@ def _prepare(character: Character) -> _Puppet:
             np.empty((height, width), np.uint16),
         ),
     )
+
+
+def _grimace(character: Character) -> Drive:
+    """A drive that moves everything."""
+    drive = Drive.neutral(character)
+    face = face_frame(character)
+    drive.expression_xy[[8, *LOWER_LIP]] += as_float32(0.1 * face.height * face.axis_y)
+    return replace(drive, lids=np.full(2, 0.5, np.float32), gaze=np.full((2, 2), 0.05, np.float32))
 
 
 def _seen(texture: UInt8) -> tuple[int, int, int, int]:
@@ -171,41 +185,39 @@ def _trunk(frame: FaceFrame, grid: Grid, height: int) -> Float32:
     return as_float32(rise * tall)
 
 
-def _box_of(
-    puppet: _Puppet, points: NDArray[np.floating], forward: list[tuple[Grid, Float32]], margin: float
-) -> tuple[int, int, int, int] | None:
-    """Left, top, right, bottom in pixels of where resting points go, clipped to the picture; None if outside."""
-    moved = []
-    resting = as_float32(points).reshape(1, -1, 2)
-    face, sheets = forward[0], forward[1:]
-    for grid, field in sheets:
-        shown = resting + grid.sample(field, resting, cv2.BORDER_CONSTANT)
-        moved.append(shown + face[0].sample(face[1], shown))
-    everything = np.concatenate(moved, axis=1)[0]
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels, the last two not included."""
+Forward = list[tuple[Grid, Float32]]
+"""Displacement fields by which resting points go: of the head, then of the sheets."""
+
+
+def _box_of(puppet: _Puppet, points: Float32, forward: Forward, margin: float) -> Box | None:
+    """Where resting points (n, 2) go, clipped to the picture; None if outside."""
+    grids, fields = tuple(grid.place for grid, _ in forward), tuple(field for _, field in forward)
+    low_x, low_y, high_x, high_y = extent(points, fields, grids)
     height, width = puppet.texture.shape[:2]
-    left, top = np.floor(everything.min(0) - margin).astype(int)
-    right, bottom = np.ceil(everything.max(0) + margin).astype(int) + 1
-    left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    left, top = max(int(low_x - margin), 0), max(int(low_y - margin), 0)
+    right, bottom = min(int(high_x + margin) + 2, width), min(int(high_y + margin) + 2, height)
     return (left, top, right, bottom) if right - left > 2 and bottom - top > 2 else None
 
 
 def _map_of(
-    puppet: _Puppet,
-    box: tuple[int, int, int, int],
-    head_back: Float32,
-    sheet: Grid | None = None,
-    sheet_back: Float32 | None = None,
-) -> tuple[Float32, tuple[slice, slice]]:
-    """(h, w, 2) resting point of each pixel of a box, through the head and the sheet if one is given; the box as
-    slices."""
-    pitch = puppet.operator.grid.pitch
+    puppet: _Puppet, box: Box, head_back: Float32, sheet: Grid | None = None, sheet_back: Float32 | None = None
+) -> Float32:
+    """(h, w, 2) resting point of each pixel of a box, through the head and the sheet if one is given."""
+    pitch, head = puppet.operator.grid.pitch, puppet.head.grid
     grid = Grid.covering(box[0] - pitch, box[1] - pitch, box[2] + pitch, box[3] + pitch, pitch)
-    points = grid.nodes()
-    points += puppet.head.grid.sample(head_back, points)
-    if sheet is not None and sheet_back is not None:
-        points += sheet.sample(sheet_back, points)
-    inner = grid.upsample(points)[box[1] - grid.y0 : box[3] - grid.y0, box[0] - grid.x0 : box[2] - grid.x0]
-    return inner, (slice(box[1], box[3]), slice(box[0], box[2]))
+    through = sheet is not None and sheet_back is not None
+    points = compose(
+        grid.place,
+        (grid.rows, grid.columns),
+        head_back,
+        head.place,
+        head_back if sheet_back is None else sheet_back,
+        head.place if sheet is None else sheet.place,
+        through,
+    )
+    return grid.upsample(points)[box[1] - grid.y0 : box[3] - grid.y0, box[0] - grid.x0 : box[2] - grid.x0]
 
 
 def _head_map(puppet: _Puppet, head_back: Float32, window: tuple[slice, slice]) -> None:
@@ -242,59 +254,40 @@ def _render(puppet: _Puppet, drive: Drive) -> UInt8:
     head_forward = head.forward(drive.head, drive.breath, stretch)
     head_back = head.inverse(head_forward)
     moving = bool(np.abs(delta[operator.controls]).max(initial=0) > _STILL_PX)
-    upper_forward = operator.field(operator.upper, delta)
-    upper_back = invert(operator.grid, upper_forward) if moving else np.zeros_like(upper_forward)
 
     scratch = puppet.scratch
     where = scratch.where
     reach = cv2.norm(head_back, cv2.NORM_INF) + (cv2.norm(delta, cv2.NORM_INF) if moving else 0.0)
     region = _region(puppet, 1.5 * reach)
     _head_map(puppet, head_back, region)
-    forward = [(head.grid, head_forward), (operator.grid, upper_forward)]
+    opened = None
+    forward = [(head.grid, head_forward), (operator.grid, puppet.rest)]
     if moving:
+        upper_forward = operator.upper_field(delta)
+        upper_back = invert(operator.grid, upper_forward)
+        forward[1] = (operator.grid, upper_forward)
         box = _box_of(puppet, puppet.operator_edges, forward, operator.grid.pitch + 0.1 * puppet.frame.width)
         if box is not None:
-            at, window = _map_of(puppet, box, head_back, operator.grid, upper_back)
-            where[window] = at
-    opened = None
-    if puppet.mouth is not None and moving:
-        opened = _open_mouth(puppet, puppet.mouth, delta, where, forward, head_back)
+            window = (slice(box[1], box[3]), slice(box[0], box[2]))
+            where[window] = _map_of(puppet, box, head_back, operator.grid, upper_back)
+        if puppet.mouth is not None:
+            opened = _open_mouth(puppet, puppet.mouth, delta, where, forward, head_back)
     fixed, fraction = cv2.convertMaps(
         where[region], None, cv2.CV_16SC2, scratch.fixed[region], scratch.fraction[region]
     )
     out = np.zeros(puppet.texture.shape, np.uint8)
     cv2.remap(puppet.texture, fixed, fraction, cv2.INTER_LINEAR, dst=out[region], borderMode=cv2.BORDER_REPLICATE)
-    _draw_eyes(puppet, drive, out, where, forward)
-    if opened is not None and puppet.mouth is not None:
-        window, gap = opened
-        puppet.mouth.draw(out[window], puppet.texture, gap)
-    if puppet.plate is not None:
-        _put_behind(out, puppet.plate)
-    return out
-
-
-def _put_behind(figure: UInt8, plate: UInt8) -> None:
-    """Completes a premultiplied figure with what is behind it, in place; only the figure's rim needs arithmetic."""
-    alpha = cv2.extractChannel(figure, 3)
-    cv2.copyTo(plate, cv2.inRange(alpha, 0, 0), figure)
-    rim = np.flatnonzero(cv2.inRange(alpha, 1, 254))
-    clear = 255 - alpha.reshape(-1)[rim].astype(np.uint16)
-    behind = (plate.reshape(-1, 4)[rim].astype(np.uint32) * clear[:, None] + 127) // 255
-    flat = figure.reshape(-1, 4)
-    flat[rim] = np.minimum(flat[rim] + behind, 255).astype(np.uint8)
-
-
-def _draw_eyes(puppet: _Puppet, drive: Drive, out: UInt8, where: Float32, forward: list[tuple[Grid, Float32]]) -> None:
     for eye, lid, gaze in zip(puppet.eyes, drive.lids, drive.gaze, strict=True):
         opening = 1.0 if np.isnan(lid) else min(max(float(lid), 0.0), 1.6)
-        if eye is None or eye.is_still(opening, gaze):
-            continue
-        box = _box_of(puppet, eye.lids.box, forward, 2.0)
-        if box is not None:
-            # Even sides: the eye's smooth parts are worked out at every other pixel.
-            bottom, right = box[3] - (box[3] - box[1]) % 2, box[2] - (box[2] - box[0]) % 2
-            window = (slice(box[1], bottom), slice(box[0], right))
-            eye.draw(out[window], where[window], opening, gaze)
+        if eye is not None and not eye.is_still(opening, gaze):
+            box = _box_of(puppet, eye.lids.box, forward, 2.0)
+            if box is not None:
+                eye.draw(out, where, box, opening, gaze)
+    if opened is not None and puppet.mouth is not None:
+        puppet.mouth.draw(out, puppet.texture, opened)
+    if puppet.plate is not None:
+        put_behind(out, puppet.plate)
+    return out
 
 
 def _corner(grid: Grid, end: int) -> Float32:
@@ -302,37 +295,20 @@ def _corner(grid: Grid, end: int) -> Float32:
 
 
 def _open_mouth(
-    puppet: _Puppet,
-    mouth: Mouth,
-    delta: Float32,
-    where: Float32,
-    forward: list[tuple[Grid, Float32]],
-    head_back: Float32,
-) -> tuple[tuple[slice, slice], Gap] | None:
+    puppet: _Puppet, mouth: Mouth, delta: Float32, where: Float32, forward: Forward, head_back: Float32
+) -> Gap | None:
     """Puts the lower sheet's map below the lips, in place; returns where the inside of the mouth is seen, if it is."""
     operator = puppet.operator
-    lower_forward = operator.field(operator.lower, delta)
-    if float(np.abs(lower_forward - forward[1][1]).max()) < 0.1:
+    lower_forward = operator.lower_field(delta, forward[1][1])
+    if cv2.norm(lower_forward, forward[1][1], cv2.NORM_INF) < 0.1:
         return None  # the lips move together: the upper sheet already shows all
-    box = _box_of(puppet, mouth.box(), [*forward, (operator.grid, lower_forward)], 3.0)
+    box = _box_of(puppet, mouth.box, [*forward, (operator.grid, lower_forward)], 3.0)
     if box is None:
         return None
+    still = _map_of(puppet, box, head_back)
     pitch = operator.grid.pitch
-    edges = np.array([[box[0], box[1]], [box[2], box[1]], [box[0], box[3]], [box[2], box[3]]], np.float32)[None]
-    corners = (edges + puppet.head.grid.sample(head_back, edges))[0]
-    corners = np.clip(corners, _corner(operator.grid, 0), _corner(operator.grid, 1))
+    corners = np.clip(still[[0, 0, -1, -1], [0, -1, 0, -1]], _corner(operator.grid, 0), _corner(operator.grid, 1))
     (left, top), (right, bottom) = corners.min(0) - 2 * pitch, corners.max(0) + 2 * pitch
     around = Grid.covering(left, top, right, bottom, pitch)
-    lower_back = invert(operator.grid, lower_forward, over=around)
-    at_lower, window = _map_of(puppet, box, head_back, around, lower_back)
-    still, _ = _map_of(puppet, box, head_back)
-    shown, gap = mouth.part(where[window], at_lower, still, delta)
-    where[window] = shown
-    if gap is None:
-        return None
-    rows, columns = gap.window
-    inner = (
-        slice(window[0].start + rows.start, window[0].start + rows.stop),
-        slice(window[1].start + columns.start, window[1].start + columns.stop),
-    )
-    return inner, gap
+    at_lower = _map_of(puppet, box, head_back, around, invert(operator.grid, lower_forward, over=around))
+    return mouth.part(where, box, at_lower, still, delta)

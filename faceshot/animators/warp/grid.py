@@ -14,6 +14,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from faceshot.animators.warp.kernels import newton
 from faceshot.types import Float32, UInt8
 
 __all__ = ["Grid", "invert", "sample"]
@@ -43,6 +44,11 @@ class Grid:
     def size_wh(self) -> tuple[int, int]:
         """Size in pixels of the covered block."""
         return self.columns * self.pitch, self.rows * self.pitch
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """x0, y0 and pitch, as `kernels` takes it."""
+        return self.x0, self.y0, self.pitch
 
     def nodes(self) -> Float32:
         """(rows, columns, 2) float32 pixel coordinates of the nodes."""
@@ -83,9 +89,8 @@ def sample(image: Image, at: Float32, outside: int = cv2.BORDER_REPLICATE) -> Im
     return values
 
 
-def invert(grid: Grid, forward: Float32, over: Grid | None = None, steps: int = 3, reach: float = 3.0) -> Float32:
-    """Displacement v with (y + v) + u(y + v) = y on the nodes y of a grid, by Newton steps (a fixed-point iteration
-    diverges where the field stretches more than twofold, which a jaw opening does).
+def invert(grid: Grid, forward: Float32, over: Grid | None = None, steps: int = 4, reach: float = 3.0) -> Float32:
+    """Displacement v with (y + v) + u(y + v) = y on the nodes y of a grid.
 
     Args:
         forward: (rows, columns, 2) displacement u of source points on `grid`, pixels; continued constantly outside.
@@ -93,39 +98,4 @@ def invert(grid: Grid, forward: Float32, over: Grid | None = None, steps: int = 
         reach: the largest step in cells.
     """
     wanted = over or grid
-    enough = 0.02 / grid.pitch
-    u = forward * np.float32(1.0 / grid.pitch)
-    target = np.empty((wanted.rows, wanted.columns, 2), np.float32)
-    target[..., 0] = np.arange(wanted.columns, dtype=np.float32) + np.float32((wanted.x0 - grid.x0) // grid.pitch)
-    target[..., 1] = (np.arange(wanted.rows, dtype=np.float32) + np.float32((wanted.y0 - grid.y0) // grid.pitch))[
-        :, None
-    ]
-    slopes = _slopes(u)
-    x = target - (u if over is None else sample(u, target))
-    step = np.empty_like(x)
-    for _ in range(steps):
-        residual = sample(u, x)
-        residual += x
-        residual -= target
-        slope = sample(slopes, x)
-        a, b, c, d = (slope[..., k] for k in range(4))
-        rx, ry = residual[..., 0], residual[..., 1]
-        scale = np.float32(1.0) / np.maximum(a * d - b * c, np.float32(0.25))
-        step[..., 0] = (d * rx - b * ry) * scale
-        step[..., 1] = (a * ry - c * rx) * scale
-        np.clip(step, -reach, reach, out=step)
-        x -= step
-        if float(cv2.norm(step, cv2.NORM_INF)) < enough:
-            break
-    x -= target
-    x *= np.float32(grid.pitch)
-    return x
-
-
-def _slopes(u: Float32) -> Float32:
-    """(rows, columns, 4) Jacobian of x + u(x), row by row, from central differences in cells."""
-    padded = cv2.copyMakeBorder(u, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    along_x = (padded[1:-1, 2:] - padded[1:-1, :-2]) * np.float32(0.5)
-    along_y = (padded[2:, 1:-1] - padded[:-2, 1:-1]) * np.float32(0.5)
-    one = np.float32(1.0)
-    return cv2.merge([along_x[..., 0] + one, along_y[..., 0], along_x[..., 1], along_y[..., 1] + one])
+    return newton(forward, grid.place, (wanted.x0, wanted.y0), (wanted.rows, wanted.columns), steps, reach)

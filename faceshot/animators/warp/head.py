@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from faceshot.animators.warp.frame import F64, FaceFrame, as_float32
 from faceshot.animators.warp.grid import Grid, invert
+from faceshot.animators.warp.kernels import turn_head
 from faceshot.types import Float32, HeadMotion, UInt8
 
 __all__ = ["Ball", "HeadField", "elastic_membership", "fit_ball", "membership"]
@@ -56,8 +57,8 @@ class HeadField:
     ) -> None:
         self.grid = grid
         self._frame = frame
-        self._member = member[..., None]
-        self._trunk = trunk
+        self._member = as_float32(member)
+        self._trunk = as_float32(trunk)
         nodes = grid.nodes()
         self._ball = ball is not None
         limit = _LIMIT_SHIFT * frame.width
@@ -71,9 +72,8 @@ class HeadField:
         )
         self._q = as_float32(np.concatenate([local, -self._depth[..., None]], axis=-1))
         self._axes = as_float32(np.stack([frame.axis_x, frame.axis_y]))
-        self._focal = np.float32(4.0 * frame.width)
-        flat = self._q[..., :2] * (self._focal / (self._focal + self._q[..., 2]))[..., None]
-        self._resting = flat
+        self._focal = 4.0 * frame.width
+        self._resting = as_float32(self._q[..., :2] * (self._focal / (self._focal + self._q[..., 2]))[..., None])
 
     def forward(self, motion: HeadMotion, breath: float, stretch: float) -> Float32:
         """(rows, columns, 2) displacement in pixels.
@@ -92,24 +92,21 @@ class HeadField:
         limit = np.array([self._limit_aside, self._limit_down if shift[1] > 0 else self._limit_up])
         shift = limit * np.tanh(shift * self._frame.width / limit)
         scale = float(np.clip(np.nan_to_num(motion.scale, nan=1.0), 0.75, 1.35))
-        if self._ball:
-            roll = np.arctan2(turn[1, 0] - turn[0, 1], turn[0, 0] + turn[1, 1])
-            flat = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]], np.float32)
-            moved = np.float32(scale) * (self._q[..., :2] @ flat.T - self._depth[..., None] * turn[:2, 2])
-            moved -= self._q[..., :2]
-        else:
-            moved = self._q @ turn.T
-            moved = moved[..., :2] * (np.float32(scale) * self._focal / (self._focal + moved[..., 2]))[..., None]
-            moved -= self._resting
-        if stretch > 0:
-            chin = np.float32(self._frame.chin)
-            moved[..., 0] -= np.float32(0.05 * stretch) * self._q[..., 0]
-            moved[..., 1] += np.float32(0.10 * stretch) * (self._q[..., 1] - chin)
-        field = (moved @ self._axes + as_float32(shift)) * self._member
         breath = float(np.clip(np.nan_to_num(breath), 0.0, 1.0))
-        if breath > 0:
-            field[..., 1] -= np.float32(_BREATH * breath) * self._trunk
-        return field
+        return turn_head(
+            self._q,
+            self._resting,
+            self._member,
+            self._trunk,
+            turn,
+            self._axes,
+            scale,
+            self._focal,
+            (float(shift[0]), float(shift[1])),
+            (float(stretch), float(self._frame.chin)),
+            _BREATH * breath,
+            self._ball,
+        )
 
     def inverse(self, field: Float32) -> Float32:
         return invert(self.grid, field, steps=4, reach=6.0)

@@ -13,7 +13,7 @@ from faceshot.animators.warp.frame import F64
 from faceshot.animators.warp.grid import sample
 from faceshot.types import CharacterKind, Float32, UInt8
 
-__all__ = ["Lids", "unit"]
+__all__ = ["Lids"]
 
 COLUMNS = 128
 _REACH = 0.75  # half-width of the column table in eye widths
@@ -58,13 +58,11 @@ class Lids:
         self.strip = style.strip * height
         self.above = max(above, 0.35 * height, self.strip + 0.12 * height, 2.0)
         self.below = 0.8 * max(min(height, 0.6 * self.width), 0.3 * self.width)
-        self._table_rest = np.stack([self.upper, self.lower], axis=-1)[None]
-        # Picture -> (column of the tables, t), in one matrix.
-        per_pixel = (COLUMNS - 1) / (2 * _REACH * self.width)
-        rows = np.stack([self.axis_x * np.float32(per_pixel), self.axis_y])
+        # Picture point (x, y, 1) -> column of the tables, and t.
+        self.per_pixel = (COLUMNS - 1) / (2 * _REACH * self.width)
+        rows = np.stack([self.axis_x * np.float32(self.per_pixel), self.axis_y])
         offset = np.array([(COLUMNS - 1) / 2, 0.0]) - rows @ self.middle
-        self._to_local = np.concatenate([rows, offset[:, None]], axis=1).astype(np.float32)
-        self._per_pixel = np.float32(per_pixel)
+        self.to_local = np.concatenate([rows, offset[:, None]], axis=1).astype(np.float32)
 
     def _curve(self, lid: F64, s: F64) -> F64:
         """Lid height below the chord over the columns; 0 at and beyond the corners."""
@@ -95,17 +93,11 @@ class Lids:
 
     def local(self, points_xy: Float32) -> tuple[Float32, Float32, Float32]:
         """s and t of picture points (h, w, 2), and (h, w, 2) where the column tables hold their lids."""
-        table_at = cv2.transform(points_xy, self._to_local)
+        table_at = cv2.transform(points_xy, self.to_local)
         t = np.ascontiguousarray(table_at[..., 1])
         table_at[..., 1] = 0
-        s = (table_at[..., 0] - np.float32((COLUMNS - 1) / 2)) * (1 / self._per_pixel)
+        s = (table_at[..., 0] - np.float32((COLUMNS - 1) / 2)) * np.float32(1 / self.per_pixel)
         return s, t, table_at
-
-    def table_at(self, s: Float32) -> Float32:
-        """(h, w, 2) where the column tables hold the lids of places across."""
-        at = np.zeros((*s.shape, 2), np.float32)
-        at[..., 0] = s * self._per_pixel + np.float32((COLUMNS - 1) / 2)
-        return at
 
     def picture(self, s: Float32, t: Float32) -> Float32:
         """(..., 2) picture points of local coordinates."""
@@ -122,7 +114,11 @@ class Lids:
 
     def rest_at(self, table_at: Float32) -> Float32:
         """(h, w, 2) upper and lower lid at rest."""
-        return sample(self._table_rest, table_at)
+        return sample(np.stack([self.upper, self.lower], axis=-1)[None], table_at)
+
+    def table(self, opening: float) -> Float32:
+        """(columns, 4) upper and lower lid for an opening, and at rest."""
+        return np.stack([*self.curves(opening), self.upper, self.lower], axis=-1)
 
     def curves(self, opening: float) -> tuple[Float32, Float32]:
         """Upper and lower lid over the columns for an opening of 0 (shut) to 1.6; equal when shut."""
@@ -139,32 +135,3 @@ class Lids:
             thick = np.float32(0.08) * closing * span
             return upper - thick - bow, lower + thick - bow
         return upper, lower
-
-    def slide(
-        self, t: Float32, table_at: Float32, opening: float
-    ) -> tuple[Float32, Float32, Float32, Float32, Float32]:
-        """How the lids move what is around them.
-
-        Returns:
-            How far down each pixel's source lies if it belongs to the upper lid, and if to the lower (pixels),
-            distances below the upper and above the lower lid as they are now, and (h, w, 2) the resting lids.
-        """
-        table = np.concatenate([np.stack(self.curves(opening), axis=-1)[None], self._table_rest], axis=-1)
-        looked = sample(table, table_at)
-        un, ln, u, low = cv2.split(looked)
-        strip, above, below = np.float32(self.strip), np.float32(self.above), np.float32(self.below)
-        # Above: still at the top, stretched down to the strip of lashes, which moves as it is.
-        down = un - u
-        stretch = (above - strip) / np.maximum(down + (above - strip), np.float32(0.05) * above)
-        over = t - (u - above)
-        upper = np.where(t < un - strip, np.where(over < 0, np.float32(0.0), over * (stretch - 1)), -down)
-        bottom = low + below
-        left = np.maximum(bottom - t, np.float32(0.0))
-        lower = left - left * below / np.maximum(bottom - ln, np.float32(0.05) * below)
-        return upper, lower, t - un, ln - t, looked[..., 2:]
-
-
-def unit(values: Float32) -> Float32:
-    """Values limited to 0..1, in place (np.clip costs thrice as much on small arrays)."""
-    np.maximum(values, np.float32(0.0), out=values)
-    return np.minimum(values, np.float32(1.0), out=values)

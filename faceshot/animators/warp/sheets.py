@@ -16,38 +16,54 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
-from faceshot.animators.warp.frame import F64, FaceFrame
+from faceshot.animators.warp.frame import F64, FaceFrame, as_float32
 from faceshot.animators.warp.grid import Grid
 from faceshot.animators.warp.lips import LipLine
 from faceshot.types import Float32, UInt8
 
-__all__ = ["Operator", "build_operator", "face_grid"]
+__all__ = ["LOWER_LIP", "Operator", "build_operator", "face_grid"]
 
 _FOLLOW, _REST_EYES, _REST_OUTSIDE, _SLOPE = 1000.0, 20.0, 10.0, 2e-3
 _UPPER_LIP = (49, 50, 51, 52, 53, 61, 62, 63)
-_LOWER_LIP = (55, 56, 57, 58, 59, 65, 66, 67)
+LOWER_LIP = (55, 56, 57, 58, 59, 65, 66, 67)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operator:
-    """Displacement of the nodes = sheet @ displacement of the controls; exactly linear.
+    """Displacement of the nodes = sheet times displacement of the controls; exactly linear.
 
     Attributes:
         grid: where the nodes are.
         controls: (n,) indices of the landmarks that move the field.
-        upper: (rows * columns, n) float32, the sheet that is right above the lip line.
-        lower: the same for below the line; equal to `upper` where there is no mouth.
+        upper: (n, rows, columns) float32, the sheet that is right above the lip line.
+        lower: (n, last - first, columns) the same for below the line, of the rows in which it differs.
+        parted: these first and last (not included) rows.
     """
 
     grid: Grid
     controls: NDArray[np.intp]
     upper: Float32
     lower: Float32
+    parted: tuple[int, int]
 
-    def field(self, sheet: Float32, delta_xy: Float32) -> Float32:
+    def upper_field(self, delta_xy: Float32) -> Float32:
         """(rows, columns, 2) displacement in pixels for landmark displacements (70, 2)."""
-        moved = np.ascontiguousarray(delta_xy[self.controls], np.float32)
-        return (sheet @ moved).reshape(self.grid.rows, self.grid.columns, 2)
+        return self._field(self.upper, delta_xy)
+
+    def lower_field(self, delta_xy: Float32, upper_field: Float32) -> Float32:
+        """The same for the lower sheet, of which most is the upper one's."""
+        field = upper_field.copy()
+        first, last = self.parted
+        if first < last:
+            field[first:last] = self._field(self.lower, delta_xy)
+        return field
+
+    def _field(self, sheet: Float32, delta_xy: Float32) -> Float32:
+        moved = delta_xy[self.controls].T
+        # Two long rows, not many short ones: that is what matrix products are fast at.
+        x, y = (moved @ sheet.reshape(len(self.controls), -1)).reshape(2, -1, self.grid.columns)
+        field: Float32 = cv2.merge([x, y])
+        return field
 
 
 def face_grid(frame: FaceFrame, mouth_width: float | None) -> Grid:
@@ -103,15 +119,19 @@ def build_operator(
         eyes = sp.csr_matrix(np.array(eye_rows))
         system = system + _REST_EYES * eyes.T @ eyes
     if len(controls) == 0:
-        nothing = np.zeros((count, 0), np.float32)
-        return Operator(grid, controls, nothing, nothing)
+        nothing = np.zeros((0, grid.rows, grid.columns), np.float32)
+        return Operator(grid, controls, nothing, nothing[:, :0], (0, 0))
     weights = splu(system.tocsc()).solve(_FOLLOW * follow.T.toarray())
     upper = lower = weights
     if lips is not None:
         upper = _extend(grid, weights, flat, lips, below=True)
         lower = _extend(grid, weights, flat, lips, below=False)
     window = _window(grid).reshape(-1, 1)
-    return Operator(grid, controls, (upper * window).astype(np.float32), (lower * window).astype(np.float32))
+    shape = (len(controls), grid.rows, grid.columns)
+    above, beneath = (as_float32((sheet * window).T).reshape(shape) for sheet in (upper, lower))
+    differ = np.flatnonzero((above != beneath).any((0, 2)))
+    first, last = (int(differ[0]), int(differ[-1]) + 1) if len(differ) else (0, 0)
+    return Operator(grid, controls, above, as_float32(beneath[:, first:last]), (first, last))
 
 
 def _controls(points: F64, visible: NDArray[np.bool_], frame: FaceFrame, lips: LipLine | None) -> NDArray[np.intp]:
@@ -125,7 +145,7 @@ def _controls(points: F64, visible: NDArray[np.bool_], frame: FaceFrame, lips: L
 
 
 def _side_of(landmark: int) -> int:
-    return -1 if landmark in _UPPER_LIP else 1 if landmark in _LOWER_LIP else 0
+    return -1 if landmark in _UPPER_LIP else 1 if landmark in LOWER_LIP else 0
 
 
 def _laplacian(grid: Grid, flat: F64, side: F64, lips: LipLine | None) -> tuple[sp.csr_matrix, sp.csr_matrix]:

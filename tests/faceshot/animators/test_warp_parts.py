@@ -10,6 +10,7 @@ import pytest
 from faceshot.animators.warp import WarpAnimator
 from faceshot.animators.warp.eyes import Eye, make_eye
 from faceshot.animators.warp.frame import face_frame, safe_points
+from faceshot.animators.warp.kernels import slide_lids
 from faceshot.animators.warp.matte import bleed, cut_out
 from faceshot.types import Character, CharacterKind
 from tests.faceshot.animators.drawn import SIDE, character, drive, jaw
@@ -40,15 +41,16 @@ def render(who: Character, *drives: object) -> list[np.ndarray]:
 @pytest.mark.parametrize("opening", [0.0, 0.1, 0.35, 0.7, 1.0, 1.3, 1.6])
 def test_lid_map_is_monotone_in_every_column(kind: CharacterKind, opening: float) -> None:
     lids = eye_of(kind).lids
-    t = np.linspace(-1.6 * lids.width, 1.6 * lids.width, 1200, dtype=np.float32)[:, None]
-    s = np.linspace(-0.6 * lids.width, 0.6 * lids.width, 41, dtype=np.float32)[None]
-    s, t = (np.ascontiguousarray(x) for x in np.broadcast_arrays(s, t))
-    upper, lower, below_upper, above_lower, _ = lids.slide(t, lids.table_at(s), opening)
-    source = t + np.where(above_lower < below_upper, lower, upper)
-    outside = (below_upper < 0) | (above_lower < 0)
-    step = np.diff(source, axis=0)
-    both = outside[1:] & outside[:-1] & ((below_upper[1:] < 0) == (below_upper[:-1] < 0))
-    assert step[both].min() > 0
+    places = np.linspace(-1.6 * lids.width, 1.6 * lids.width, 1200)
+    inner = np.abs(lids.columns) < 0.6 * lids.width
+    for un, ln, u, low in lids.table(opening)[inner][::2].astype(float):
+        slid = [slide_lids(t, un, ln, u, low, lids.strip, lids.above, lids.below) for t in places]
+        source = places + [
+            of_lower if ln - t < t - un else of_upper for t, (of_upper, of_lower) in zip(places, slid, strict=True)
+        ]
+        above, beneath = places < un, places > ln
+        assert np.diff(source[above]).min() > 0
+        assert np.diff(source[beneath]).min() > 0
 
 
 @pytest.mark.parametrize("kind", ["human", "anime"])
