@@ -59,9 +59,12 @@ class Operator:
         return field
 
     def _field(self, sheet: Float32, delta_xy: Float32) -> Float32:
-        moved = delta_xy[self.controls].T
-        # Two long rows, not many short ones: that is what matrix products are fast at.
-        x, y = (moved @ sheet.reshape(len(self.controls), -1)).reshape(2, -1, self.grid.columns)
+        if len(self.controls) == 0:
+            return np.zeros((*sheet.shape[1:], 2), np.float32)
+        # Two long rows, not many short ones: that is what matrix products are fast at. Not numpy's: for so little work
+        # its threads wait for each other longer than they compute.
+        moved, flat = as_float32(delta_xy[self.controls]), sheet.reshape(len(self.controls), -1)
+        x, y = cv2.gemm(moved, flat, 1.0, None, 0.0, flags=cv2.GEMM_1_T).reshape(2, -1, self.grid.columns)
         field: Float32 = cv2.merge([x, y])
         return field
 
