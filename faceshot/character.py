@@ -31,8 +31,10 @@ from PIL import Image
 
 from faceshot import topology
 from faceshot.archive import pack_arrays, read_archive, unpack_arrays, write_archive
+from faceshot.driver import observe, own_rotation
 from faceshot.errors import CharacterFileError, NoFace, PictureError
 from faceshot.pictures import MIN_SIDE_PX, fit_within, flatten, read_picture
+from faceshot.rest_pose import as_provenance
 from faceshot.tracker import detect_face
 from faceshot.types import Character, CharacterKind, Float32, UInt8
 
@@ -144,13 +146,17 @@ def character_from_picture(rgba: UInt8, name: str, folder: Path | None = None) -
             f"Place the points by hand, in a landmark editor or a text editor: {name}.json beside the picture, "
             '{"landmarks": [[x, y], ...]} with 68 (iBUG order) or 70 points in pixels.',
         )
+    made: dict[str, Any] = {"matcher": "mediapipe", "confidence": round(state.confidence, 3)}
+    seen = observe(state)
+    if seen is not None:
+        made |= as_provenance(own_rotation(seen))
     return Character(
         name=name,
         rgba=rgba,
         points_xy=np.ascontiguousarray(state.points_xyz[topology.MEDIAPIPE_TO_70, :2]),
         visible=np.ones(topology.N_POINTS, bool),
         kind="human",
-        provenance={"landmarks": {"matcher": "mediapipe", "confidence": round(state.confidence, 3)}},
+        provenance={"landmarks": made},
     )
 
 

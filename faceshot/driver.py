@@ -31,6 +31,7 @@ __all__ = [
     "frontal_face",
     "measure",
     "observe",
+    "own_rotation",
     "reference_from",
     "yaw_at_rest",
 ]

@@ -19,12 +19,12 @@ from faceshot.driver import (
     measure,
     observe,
     reference_from,
-    yaw_at_rest,
 )
 from faceshot.geometry import as_complex, as_xy, matrix_from_rotation_vector
 from faceshot.idle import IdleLife
 from faceshot.motion import GAZE, LIDS, ROTATION, SCALE, SHAPES, TRANSLATION, Gains
 from faceshot.neutral import NeutralKeeper, best_neutral
+from faceshot.rest_pose import rest_rotation, yaw_of
 from faceshot.retarget import Retargeter, face_frame, face_width
 from faceshot.topology import MIRROR_70
 from faceshot.types import Character, Drive, FaceState, HeadMotion
@@ -103,8 +103,8 @@ class Puppeteer:
         origin, axis = face_frame(character.points_xy, character.visible)
         self._tilt = axis
         self._centre = origin
-        self._yaw_at_rest = yaw_at_rest(character.points_xy, character.visible)
-        self._turn_at_rest = matrix_from_rotation_vector(np.array([0.0, self._yaw_at_rest, 0.0]))
+        self._turn_at_rest = rest_rotation(character)
+        self._yaw_at_rest = yaw_of(self._turn_at_rest)
         self._retargeter_key = None
 
     def reset(self) -> None:
@@ -257,9 +257,11 @@ class Puppeteer:
         )
 
     def _turned(self, rotation: Float) -> Float:
-        """A rotation vector in the axes of the character's face, as one in image axes."""
-        across = complex(rotation[0], rotation[1]) * self._tilt
-        return np.array([across.real, across.imag, rotation[2]])
+        """A rotation vector in the axes of the character's face, as one in image axes: a nod is a nod, however the
+        head is turned in its picture."""
+        x, y, z = self._turn_at_rest @ rotation
+        across = complex(x, y) * self._tilt
+        return np.array([across.real, across.imag, z])
 
     def _landmarks(self, motion: Float) -> tuple[Float, Float]:
         neutral = self._neutral or _NOBODY
@@ -273,7 +275,7 @@ class Puppeteer:
             self._retargeter = Retargeter(self._character.points_xy, self._character.visible, seen * self._zoom)
             self._retargeter_key = (neutral, mirror)
         frontal = frontal_face(motion, self._face) @ self._turn_at_rest.T
-        turned = frontal @ matrix_from_rotation_vector(motion[ROTATION]).T
+        turned = frontal @ matrix_from_rotation_vector(self._turn_at_rest @ motion[ROTATION]).T
         still, posed = self._retargeter(np.stack([frontal, turned])[..., :2] * self._zoom)
         # Size and place go with the whole face, exactly: Eq. 5 and 6 see the rotation only.
         z = (as_complex(posed) - self._centre) * float(np.exp(motion[SCALE][0])) + self._centre

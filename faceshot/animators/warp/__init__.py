@@ -8,7 +8,7 @@ expression  landmark motion, bounded and free of folds
 lips        the lip line
 sheets      landmark motion -> dense field with a slit along the lips, solved at load
 head        the head as an ellipsoid: yaw, pitch, roll, translation, scale, breathing
-eyes        lids and gaze; lids: their shape; eye_styles: how each kind closes
+eyes        lids and gaze; lids: their shape; iris: the disc that glances; eye_styles: how each kind closes
 lid_skin    what shut lids look like; skin: filling a hole with the skin around it
 mouth       two sheets and the inside of the mouth
 matte       figure and plate of an opaque picture

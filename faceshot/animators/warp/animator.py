@@ -21,6 +21,7 @@ from faceshot.animators.warp.matte import bleed, cut_out
 from faceshot.animators.warp.mouth import Gap, Mouth, light_of
 from faceshot.animators.warp.sheets import LOWER_LIP, Operator, build_operator, face_grid
 from faceshot.errors import ShapeError
+from faceshot.rest_pose import rest_rotation
 from faceshot.topology import ARKIT_INDEX
 from faceshot.types import Character, Drive, Float32, Rendered, UInt8
 
@@ -120,7 +121,7 @@ def _prepare(character: Character) -> _Puppet:
     nose = points[30] if visible[30] else None
     ball = fit_ball(rgba[..., 3], points, visible, frame) if has_alpha and character.kind == "emoji" else None
     headroom = float(np.argmax((rgba[..., 3] > 128).any(1))) if has_alpha else None
-    head = HeadField(frame, coarse, member, trunk, nose, headroom, ball)
+    head = HeadField(frame, coarse, member, trunk, nose, headroom, ball, rest_rotation(character))
     texture = bleed(rgba) if cutout is None else cutout.figure
     eyes = (
         make_eye(texture, frame, points, visible, 0, character.kind),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceshot.animators.warp.frame import F64, FaceFrame, as_float32
+from faceshot.animators.warp.iris import Iris, find_iris
 from faceshot.animators.warp.kernels import EyeNow, EyeShape, draw_eye
 from faceshot.animators.warp.lid_skin import LidSkin, make_lid_skin
 from faceshot.animators.warp.lids import Lids
@@ -23,13 +24,17 @@ class Eye:
     """One eye of a character, ready to be drawn.
 
     Args:
-        looks: whether it has a pupil that can glance.
+        pupil: (2,) where it rests; None if there is none that can glance.
     """
 
-    def __init__(self, rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float, looks: bool) -> None:
+    def __init__(self, rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float, pupil: F64 | None) -> None:
         self.lids = lids
-        self._looks = looks
-        self._shape = _shape(lids, make_lid_skin(rgba, lids, kind, brow_half))
+        self._looks = pupil is not None
+        skin = make_lid_skin(rgba, lids, kind, brow_half)
+        iris = None
+        if pupil is not None and not lids.style.squash:
+            iris = find_iris(skin.patch, skin.origin, lids, pupil)
+        self._shape = _shape(lids, skin, iris)
 
     def is_still(self, opening: float, gaze: Float32) -> bool:
         return abs(opening - 1) < 0.01 and not self._glances(gaze)
@@ -55,7 +60,7 @@ class Eye:
         draw_eye(out, where, box, self._shape, EyeNow(self.lids.table(opening), opening, gaze_x, gaze_y))
 
 
-def _shape(lids: Lids, skin: LidSkin) -> EyeShape:
+def _shape(lids: Lids, skin: LidSkin, iris: Iris | None) -> EyeShape:
     style = lids.style
     touched = (skin.plate != skin.patch).any(-1) | (skin.ink > 0).any(-1)
     return EyeShape(
@@ -77,6 +82,9 @@ def _shape(lids: Lids, skin: LidSkin) -> EyeShape:
         below=lids.below,
         rim_up=style.pad_up * lids.height + 1.0,
         rim_down=style.pad_down * lids.height + 1.0,
+        white=skin.patch if iris is None else iris.white,
+        disc=np.zeros((2, 2), np.uint8) if iris is None else iris.disc,
+        iris=np.zeros(3, np.float32) if iris is None else iris.circle,
         squash=style.squash,
         rim_fades=style.rim_fades,
         line_width=max(0.5 * style.line * lids.height, 0.7) if style.line > 0 else 0.0,
@@ -113,4 +121,4 @@ def make_eye(
     seen_brow = points[brow] if visible[brow].all() else None
     lids = Lids(rgba, p[[0, 3]], p[[1, 2]], p[[5, 4]], seen_brow, kind)
     brow_half = min(0.06 * frame.width, 0.35 * lids.above)
-    return Eye(rgba, lids, kind, brow_half, bool(visible[68 + side]))
+    return Eye(rgba, lids, kind, brow_half, points[68 + side] if visible[68 + side] else None)

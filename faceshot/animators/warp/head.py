@@ -43,6 +43,7 @@ class HeadField:
         nose: picture position of the nose tip, None when the character has none.
         headroom: pixels above the figure in the picture: it cannot rise much further; None if nothing is cut off.
         ball: the head's outline if its face is all there is: what is on it slides, its outline stays round.
+        rest: (3, 3) rotation of the head in the picture, see `rest_pose`; frontal if None.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class HeadField:
         nose: F64 | None,
         headroom: float | None = None,
         ball: Ball | None = None,
+        rest: F64 | None = None,
     ) -> None:
         self.grid = grid
         self._frame = frame
@@ -70,7 +72,10 @@ class HeadField:
         self._depth = as_float32(
             _ball_depth(nodes, ball) if ball is not None else _depth(frame, local, nose, grid.pitch)
         )
-        self._q = as_float32(np.concatenate([local, -self._depth[..., None]], axis=-1))
+        away = -self._depth
+        if rest is not None and ball is None:
+            away = away + _tilted(local, rest, frame.width)
+        self._q = as_float32(np.concatenate([local, away[..., None]], axis=-1))
         self._axes = as_float32(np.stack([frame.axis_x, frame.axis_y]))
         self._focal = 4.0 * frame.width
         self._resting = as_float32(self._q[..., :2] * (self._focal / (self._focal + self._q[..., 2]))[..., None])
@@ -127,6 +132,13 @@ def _depth(frame: FaceFrame, local: F64, nose: F64 | None, pitch: int) -> F64:
             -((at[..., 0] / (0.13 * width)) ** 2) - (at[..., 1] / (0.16 * width)) ** 2
         )
     return depth
+
+
+def _tilted(local: F64, rest: F64, width: float) -> F64:
+    """Distance away from the viewer of the plane of a face that is turned in its picture, pixels."""
+    normal = rest[:, 2]
+    away = -(local[..., 0] * normal[0] + local[..., 1] * normal[1]) / max(float(normal[2]), 0.5)
+    return np.asarray(0.8 * width * np.tanh(away / (0.8 * width)))
 
 
 def _ball_depth(nodes: Float32, ball: Ball) -> F64:

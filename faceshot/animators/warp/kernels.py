@@ -75,6 +75,16 @@ def _colour(image: UInt8, x: float, y: float) -> tuple[float, float, float]:
 
 
 @compiled
+def _share(mask: UInt8, x: float, y: float) -> float:
+    """Bilinear value of a mask (h, w) at a place of its own, 0 to 1."""
+    j, fx = _cell(x, mask.shape[1])
+    i, fy = _cell(y, mask.shape[0])
+    top = (1 - fx) * mask[i, j] + fx * mask[i, j + 1]
+    bottom = (1 - fx) * mask[i + 1, j] + fx * mask[i + 1, j + 1]
+    return (top + fy * (bottom - top)) / 255
+
+
+@compiled
 def _vector(field: Float32, x: float, y: float) -> tuple[float, float]:
     """Bilinear value of a field at fractional column x and row y."""
     j, fx = _cell(x, field.shape[1])
@@ -255,6 +265,8 @@ class EyeShape(NamedTuple):
         line: (3,) colour of shut lids' line.
         width, height, strip, above, below: see `Lids`.
         rim_up, rim_down: what beneath a lid's edge does not glance.
+        white: (h, w, 3) the picture there without the iris; `disc` (h, w) says what of it is iris, `iris`
+            (3,) is its middle (s, t) and radius, which is 0 where none can be told from the white.
         squash: the eye is squeezed instead of covered.
         rim_fades, line_width, line_strength, shadow: see `EyeStyle`; the width is a half one, in pixels.
     """
@@ -277,6 +289,9 @@ class EyeShape(NamedTuple):
     below: float
     rim_up: float
     rim_down: float
+    white: UInt8
+    disc: UInt8
+    iris: Float32
     squash: bool
     rim_fades: float
     line_width: float
@@ -398,25 +413,43 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
                 from_s, from_t = s, t
                 if now.opening > 1 or eye.squash:  # scaled to the new opening, so that there is no hole to fill
                     from_t = u + below_upper * (low - u) / max(below_upper + above_lower, 1e-3)
-                if glances:
-                    # The middle moves as a whole; towards the lids points keep their place between them, and what
-                    # lies beneath the lids' own edges (lashes, rims) does not move at all.
-                    reach = max(1 - (2 * s / eye.width) ** 2, 0.0)
-                    reach *= _unit(0.2 * min(from_t - u - eye.rim_up, low - eye.rim_down - from_t))
-                    from_s = s - now.gaze_x * reach
-                    k, f = _cell(from_s * eye.per_pixel + middle, count)
+                if glances and eye.iris[2] > 0:
+                    # The disc moves as a whole; what a lid hides of it at rest is as at the lid's edge.
+                    down = from_t - t
+                    er, eg, eb = _colour(eye.white, px + down * eye.axis_y[0], py + down * eye.axis_y[1])
+                    across = -now.gaze_x
+                    k, f = _cell((s + across) * eye.per_pixel + middle, count)
                     there_u = now.table[k, 2] + f * (now.table[k + 1, 2] - now.table[k, 2])
                     there_low = now.table[k, 3] + f * (now.table[k + 1, 3] - now.table[k, 3])
-                    place = _unit((from_t - u) / max(low - u, 1.0))
-                    edge = (2 * place - 1) ** 2
-                    kept = there_u + place * (there_low - there_u)
-                    from_t += edge * (kept - from_t) - now.gaze_y * reach * (1 - edge)
-                dx, dy = from_s - s, from_t - t
-                er, eg, eb = _colour(
-                    eye.patch,
-                    px + dx * eye.axis_x[0] + dy * eye.axis_y[0],
-                    py + dx * eye.axis_x[1] + dy * eye.axis_y[1],
-                )
+                    wanted = from_t - now.gaze_y
+                    held = min(max(wanted, there_u + eye.rim_up), there_low - eye.rim_down)
+                    down = held - t
+                    ix = px + across * eye.axis_x[0] + down * eye.axis_y[0]
+                    iy = py + across * eye.axis_x[1] + down * eye.axis_y[1]
+                    share = _share(eye.disc, ix, iy)
+                    if held != wanted:
+                        share *= _unit(eye.iris[2] + 0.5 - np.hypot(s + across - eye.iris[0], wanted - eye.iris[1]))
+                    if share > 0:
+                        cr, cg, cb = _colour(eye.patch, ix, iy)
+                        er, eg, eb = er + share * (cr - er), eg + share * (cg - eg), eb + share * (cb - eb)
+                else:
+                    if glances:
+                        # No disc to be seen: the middle moves as a whole, what is beside it gives way, and what lies
+                        # beneath the lids' own edges (lashes, rims) stays.
+                        shift = 1 - _smooth(abs(s), 0.22 * eye.width, 0.5 * eye.width)
+                        shift *= _unit(0.35 * min(from_t - u - 0.5 * eye.rim_up, low - 0.5 * eye.rim_down - from_t))
+                        from_s = s - now.gaze_x * shift
+                        k, f = _cell(from_s * eye.per_pixel + middle, count)
+                        there_u = now.table[k, 2] + f * (now.table[k + 1, 2] - now.table[k, 2])
+                        there_low = now.table[k, 3] + f * (now.table[k + 1, 3] - now.table[k, 3])
+                        within = min(max(from_t - now.gaze_y * shift, there_u + eye.rim_up), there_low - eye.rim_down)
+                        from_t += shift * (within - from_t)
+                    dx, dy = from_s - s, from_t - t
+                    er, eg, eb = _colour(
+                        eye.patch,
+                        px + dx * eye.axis_x[0] + dy * eye.axis_y[0],
+                        py + dx * eye.axis_x[1] + dy * eye.axis_y[1],
+                    )
                 if eye.squash:  # shut, it is one clean stroke
                     er += stroke * (eye.line[0] - er)
                     eg += stroke * (eye.line[1] - eg)

@@ -95,6 +95,47 @@ def test_gaze_moves_the_pupil_inside_the_lids() -> None:
     assert (left[around] == rest[around]).all()
 
 
+def with_irises(kind: CharacterKind = "human") -> Character:
+    """The drawn face with white eyes and round brown irises, cut by the upper lid, with a highlight each."""
+    import cv2
+
+    who = character(kind)
+    rgba = who.rgba.copy()
+    rgba[..., :3][blue(rgba)] = 240
+    for x, y in who.points_xy[68:70].astype(int):
+        lids = (rgba[..., :3] == 240).all(-1)
+        disc = np.zeros(rgba.shape[:2], np.uint8)
+        cv2.circle(disc, (int(x), int(y)), 8, 1, -1)
+        rgba[..., :3][(disc > 0) & lids] = (110, 60, 20)
+        rgba[y - 3 : y - 1, x - 3 : x - 1, :3] = 255
+    return Character(who.name, rgba, who.points_xy, who.visible, who.kind)
+
+
+def brown(image: np.ndarray) -> np.ndarray:
+    pixels = image[..., :3].astype(int)
+    return (np.abs(pixels - (110, 60, 20)).max(-1) < 50) & (image[..., 3] > 128)
+
+
+def test_an_iris_is_found_and_moves_as_a_disc_over_the_white() -> None:
+    who = with_irises()
+    rest, left, right = render(who, drive(who), drive(who, gaze=(-0.14, 0.0)), drive(who, gaze=(0.14, 0.0)))
+    eye = (slice(130, 156), slice(95, 142))
+    width = make_eye(who.rgba, face_frame(who), safe_points(who), who.visible, 0, "human").lids.width  # type: ignore[union-attr]
+    x_rest, x_left, x_right = (float(np.nonzero(brown(image[eye]))[1].mean()) for image in (rest, left, right))
+    assert x_left - x_rest == pytest.approx(-0.14 * width, abs=1.2)
+    assert x_right - x_rest == pytest.approx(0.14 * width, abs=1.2)
+    # As large as before, and where it was there is white, not a second iris.
+    for image in (left, right):
+        assert brown(image[eye]).sum() == pytest.approx(brown(rest[eye]).sum(), rel=0.15)
+    was = brown(rest[eye]) & ~brown(left[eye])
+    assert left[eye][was][:, :3].min(axis=1).mean() > 170
+
+
+def test_an_eye_without_white_has_no_iris() -> None:
+    for kind in ("human", "toy"):
+        assert eye_of(kind)._shape.iris[2] == 0  # type: ignore[arg-type]
+
+
 def test_a_dot_eye_is_squeezed_to_a_line() -> None:
     who = character("emoji")
     rgba = who.rgba.copy()
