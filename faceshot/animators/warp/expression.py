@@ -44,6 +44,9 @@ class Expression:
         if visible[8]:
             self._room_below = 0.7 * max(float((points[8] - points[57]) @ lips.axis_y), 0.0)
         self._alike = _lip_smoothing(points, lips.width)
+        self._mouth_width = lips.width
+        place = (points[_BELOW] - lips.middle) @ lips.axis_x / (0.5 * lips.width)
+        self._arch = as_float32(np.sqrt(np.clip(1 - place**2, 0, 1)))
         s = (points[48:68] - points[[51, 57]].mean(0)) @ lips.axis_x
         near_left, near_right = max(float(-s.min()), 1e-3), max(float(s.max()), 1e-3)
         half = (near_left + near_right) / 2
@@ -74,12 +77,23 @@ class Expression:
         room = max(self._room_below + max(float(delta[8] @ self._down), 0.0), 1.0)
         if drop > 0:
             delta[_BELOW] *= room * np.tanh(drop / room) / drop
+        self._round_off(delta)
         for above, below in ((61, 67), (62, 66), (63, 65)):
             gap = float((self.rest[below] - self.rest[above]) @ self._down) if lips.is_open else 0.0
             closer = float((delta[above] - delta[below]) @ self._down) - max(gap, 0.0)
             if closer > 0:
                 delta[above] -= 0.5 * closer * self._down
                 delta[below] += 0.5 * closer * self._down
+
+    def _round_off(self, delta: Float32) -> None:
+        """A wide opening is an arch: beside its middle the lower lip hangs nearly as low as there, never in a V."""
+        opened = float((delta[66] - delta[62]) @ self._down)
+        share = min(max((opened / self._mouth_width - 0.10) / 0.20, 0.0), 1.0)
+        if share == 0.0:
+            return
+        wanted = float(delta[66] @ self._down) - (1 - self._arch) * opened
+        short = np.maximum(wanted - delta[_BELOW] @ self._down, 0.0)
+        delta[_BELOW] += (share * short)[:, None] * self._down
 
 
 def _lip_smoothing(points: F64, width: float) -> Float32:

@@ -582,7 +582,7 @@ def draw_mouth(
     tongue_share = _unit((open_by - 0.06) / 0.08)
     band = min(max(0.055 * mouth.width + raised, 0.03 * mouth.width), 0.13 * mouth.width)
     teeth_edge = 1.0 if mouth.flat else 1.0 / max(1.0, 0.012 * mouth.width)
-    teeth_share = _unit((open_by - 0.03) / 0.06)
+    teeth_share = _unit((open_by - 0.06) / 0.12)
     for i in range(inner[1], inner[3]):
         for j in range(inner[0], inner[2]):
             cover = gap[i, j, 0]

@@ -25,6 +25,7 @@ __all__ = ["LOWER_LIP", "Operator", "build_operator", "face_grid"]
 
 _FOLLOW, _REST_EYES, _REST_OUTSIDE, _SLOPE = 1000.0, 20.0, 10.0, 2e-3
 _UPPER_LIP = (49, 50, 51, 52, 53, 61, 62, 63)
+_FACING = ((49, 59), (50, 58), (51, 57), (52, 56), (53, 55), (61, 67), (62, 66), (63, 65))
 LOWER_LIP = (55, 56, 57, 58, 59, 65, 66, 67)
 
 
@@ -129,6 +130,7 @@ def build_operator(
     if lips is not None:
         upper = _extend(grid, weights, flat, lips, below=True)
         lower = _extend(grid, weights, flat, lips, below=False)
+        lower = lower - _false_gap(grid, flat, lips, controls, lower - upper)
     window = _window(grid).reshape(-1, 1)
     shape = (len(controls), grid.rows, grid.columns)
     above, beneath = (as_float32((sheet * window).T).reshape(shape) for sheet in (upper, lower))
@@ -219,6 +221,21 @@ def _extend(grid: Grid, weights: F64, flat: F64, lips: LipLine, *, below: bool) 
     result = weights.copy()
     result[inside] += amount[:, None] * (carried - weights[inside])
     return result
+
+
+def _false_gap(grid: Grid, flat: F64, lips: LipLine, controls: NDArray[np.intp], apart: F64) -> F64:
+    """What parts the sheets although both lips move alike, (nodes, n): between landmarks the two bend differently.
+
+    It is taken back at the line and left to the lower lip's own outline further down.
+    """
+    place = {int(landmark): k for k, landmark in enumerate(controls)}
+    alike = np.eye(len(controls))
+    for above, below in _FACING:
+        if above in place and below in place:
+            alike[place[below]] = alike[place[above]]
+    beyond = lips.below(flat) / max(1.2 * lips.lift[1], 2.0 * grid.pitch)
+    amount = np.clip(1 - beyond, 0, 1) * lips.within(flat)
+    return amount[:, None] * (apart @ alike)
 
 
 def _window(grid: Grid) -> F64:
