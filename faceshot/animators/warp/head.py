@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from faceshot.animators.warp.frame import F64, FaceFrame, as_float32
 from faceshot.animators.warp.grid import Grid, invert
-from faceshot.animators.warp.kernels import turn_head
+from faceshot.animators.warp.kernels import turn_head, unfold
 from faceshot.types import Float32, HeadMotion, UInt8
 
 __all__ = ["Ball", "HeadField", "elastic_membership", "fit_ball", "membership"]
@@ -23,6 +23,7 @@ _DEPTH = 0.9  # of a full ellipsoid: more lets the far cheek overlap the hair be
 _LIMITS = np.radians([28.0, 38.0, 35.0])  # pitch, yaw, roll
 _LIMIT_SHIFT = 0.35  # face widths
 _NECK = 0.65  # length over which the head's motion fades out below the chin, face heights
+_UNFOLD_ROUNDS = 24
 _BREATH = 0.012  # rise of the trunk's upper end in trunk heights
 
 
@@ -98,7 +99,7 @@ class HeadField:
         shift = limit * np.tanh(shift * self._frame.width / limit)
         scale = float(np.clip(np.nan_to_num(motion.scale, nan=1.0), 0.75, 1.35))
         breath = float(np.clip(np.nan_to_num(breath), 0.0, 1.0))
-        return turn_head(
+        field = turn_head(
             self._q,
             self._resting,
             self._member,
@@ -112,6 +113,8 @@ class HeadField:
             _BREATH * breath,
             self._ball,
         )
+        unfold(field, self.grid.pitch, _UNFOLD_ROUNDS)
+        return field
 
     def inverse(self, field: Float32) -> Float32:
         return invert(self.grid, field, steps=4, reach=6.0)

@@ -31,6 +31,7 @@ __all__ = [
     "put_behind",
     "slide_lids",
     "turn_head",
+    "unfold",
 ]
 
 
@@ -200,6 +201,52 @@ def turn_head(
             field[i, j, 0] = (mx * axes[0, 0] + my * axes[1, 0] + shift[0]) * member[i, j]
             field[i, j, 1] = (mx * axes[0, 1] + my * axes[1, 1] + shift[1]) * member[i, j] - lift * trunk[i, j]
     return field
+
+
+@compiled
+def unfold(field: Float32, pitch: int, rounds: int) -> None:
+    """Smooths a field (rows, columns, 2) where it nearly folds, in place, and leaves it alone elsewhere.
+
+    Where head and body part, a large motion would turn the picture inside out; there neighbours share the strain.
+    """
+    rows, columns = field.shape[:2]
+    strain = np.zeros((rows, columns), np.float32)
+    old = np.empty_like(field)
+    for _ in range(rounds):
+        worst = 0.0
+        for i in range(rows):
+            up, down = max(i - 1, 0), min(i + 1, rows - 1)
+            for j in range(columns):
+                left, right = max(j - 1, 0), min(j + 1, columns - 1)
+                # Per cell on either side: central differences do not see a fold of one node.
+                least = 1.0
+                for k in (left, j):
+                    if k == right or k + 1 > columns - 1:
+                        continue
+                    for m in (up, i):
+                        if m + 1 > rows - 1:
+                            continue
+                        a = 1 + (field[m, k + 1, 0] - field[m, k, 0]) / pitch
+                        b = (field[m + 1, k, 0] - field[m, k, 0]) / pitch
+                        c = (field[m, k + 1, 1] - field[m, k, 1]) / pitch
+                        d = 1 + (field[m + 1, k, 1] - field[m, k, 1]) / pitch
+                        least = min(least, a * d - b * c)
+                strain[i, j] = _unit((0.32 - least) / 0.2)
+                worst = max(worst, strain[i, j])
+        if worst == 0:
+            return
+        old[:] = field
+        for i in range(rows):
+            up, down = max(i - 1, 0), min(i + 1, rows - 1)
+            for j in range(columns):
+                left, right = max(j - 1, 0), min(j + 1, columns - 1)
+                share = max(
+                    strain[i, j], 0.6 * max(max(strain[up, j], strain[down, j]), max(strain[i, left], strain[i, right]))
+                )
+                if share > 0:
+                    for k in range(2):
+                        mean = 0.25 * (old[up, j, k] + old[down, j, k] + old[i, left, k] + old[i, right, k])
+                        field[i, j, k] = old[i, j, k] + 0.8 * share * (mean - old[i, j, k])
 
 
 @compiled

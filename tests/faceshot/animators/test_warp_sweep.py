@@ -1,0 +1,109 @@
+"""Every bundled character through the whole range of every control: no fold, no hole, no tremble."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from faceshot.animators.warp import WarpAnimator
+from faceshot.character import bundled_names, open_character, resize
+from faceshot.puppeteer import MotionSettings, Puppeteer
+from faceshot.types import Character, Drive
+from tests.bench.contact_sheet import POSES
+from tests.faceshot.performer import perform
+
+SIDE = 256
+EXTREMES = {
+    **POSES,
+    "yaw +40": perform((0, 40, 0)),
+    "yaw -40": perform((0, -40, 0)),
+    "pitch +30": perform((30, 0, 0)),
+    "pitch -30": perform((-30, 0, 0)),
+    "roll +35": perform((0, 0, 35)),
+    "roll -35": perform((0, 0, -35)),
+    "all at once": perform((15, 25, 12), (0.2, -0.2), 1.2, (0.4, 1.3), jawOpen=0.8, mouthSmileLeft=0.9),
+    "all the other way": perform((-15, -25, -12), (-0.2, 0.2), 0.85, (1.3, 0.2), mouthPucker=1.0, browInnerUp=1.0),
+    "up": perform(translation=(0.2, -0.35)),
+    "down": perform(translation=(-0.2, 0.35)),
+    "near": perform(scale=1.35),
+    "far": perform(scale=0.75),
+}
+
+
+def loaded(name: str) -> tuple[Character, WarpAnimator]:
+    who, animator = resize(open_character(name), SIDE), WarpAnimator()
+    animator.load(who)
+    return who, animator
+
+
+def drives(who: Character) -> dict[str, Drive]:
+    puppeteer = Puppeteer(who, MotionSettings(mirror=False, smoothing=0.0, idle=False))
+    puppeteer.use_neutral(perform())
+    puppeteer.step(perform(), 1.0)
+    return {name: [puppeteer.step(state, 1.0) for _ in range(3)][-1] for name, state in EXTREMES.items()}
+
+
+def least_area(field: np.ndarray, pitch: int) -> np.ndarray:
+    """(rows - 1, columns - 1) least share of its area that a corner of each cell keeps; negative where it folds."""
+    corners = []
+    for a in (slice(None, -1), slice(1, None)):
+        for b in (slice(None, -1), slice(1, None)):
+            across = (field[a, 1:] - field[a, :-1]) / pitch + (1, 0)
+            down = (field[1:, b] - field[:-1, b]) / pitch + (0, 1)
+            corners.append(across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0])
+    return np.min(corners, axis=0)
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_nothing_folds_anywhere(name: str) -> None:
+    who, animator = loaded(name)
+    puppet = animator._puppet
+    assert puppet is not None
+    head, operator = puppet.head, puppet.operator
+    shown = cv2.remap(who.rgba[..., 3], head.grid.nodes(), None, cv2.INTER_NEAREST) > 128
+    figure = shown[1:, 1:] | shown[:-1, 1:] | shown[1:, :-1] | shown[:-1, :-1]
+    nodes = operator.grid.nodes().astype(float)
+    outside = np.ones(nodes.shape[:2], bool)
+    if puppet.lips is not None:  # below the line the upper sheet is not shown, above it the lower one is not
+        flat = nodes.reshape(-1, 2)
+        near = puppet.lips.within(flat) & (np.abs(puppet.lips.below(flat)) < 1.3 * puppet.lips.width)
+        outside = ~near.reshape(outside.shape)
+    outside = outside[1:, 1:] & outside[:-1, 1:] & outside[1:, :-1] & outside[:-1, :-1]
+    for pose, drive in drives(who).items():
+        turned = head.forward(drive.head, 1.0, 0.0)
+        assert np.isfinite(turned).all(), pose
+        assert least_area(turned, head.grid.pitch)[figure].min() > 0.03, pose
+        delta = puppet.expression.displacements(drive.expression_xy)
+        upper = operator.upper_field(delta)
+        for field in (upper, operator.lower_field(delta, upper)):
+            assert least_area(field, operator.grid.pitch)[outside].min() > 0.05, pose
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_no_pose_leaves_a_hole(name: str) -> None:
+    """Alpha inside the face stays what it was: whatever moves, something is seen behind it."""
+    who, animator = loaded(name)
+    for pose, drive in drives(who).items():
+        rgba = animator.render([drive])[0].rgba
+        x, y = np.clip(drive.points_xy[[27, 28, 29, 30, 33, 36, 39, 42, 45, 48, 54, 57]], 2, SIDE - 3).astype(int).T
+        assert (rgba[y, x, 3] > 200).all(), pose
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_a_still_performer_makes_a_still_picture(name: str) -> None:
+    """With the noise of MediaPipe's face mesh in the calmest quarter of two real clips (d6, d10), whose faces move yet:
+    0.10, 0.20 and 0.08 pixels on a face 160 pixels wide."""
+    who, animator = loaded(name)
+    puppeteer = Puppeteer(who, MotionSettings(mirror=False, idle=False))
+    puppeteer.use_neutral(perform())
+    rng = np.random.default_rng(1)
+    seen = who.rgba[..., 3] > 0
+    before, changes = None, []
+    for _ in range(24):
+        drive = puppeteer.step(perform(noise=rng.normal(0, (0.10, 0.20, 0.08), (70, 3))), 1 / 30)
+        picture = animator.render([drive])[0].rgba[..., :3].astype(int)
+        if before is not None:
+            changes.append(np.abs(picture - before)[seen].mean())
+        before = picture
+    assert np.mean(changes[6:]) < 0.6
