@@ -24,6 +24,7 @@ from faceshot.geometry import as_complex, as_xy, matrix_from_rotation_vector
 from faceshot.idle import IdleLife
 from faceshot.motion import GAZE, LIDS, ROTATION, SCALE, SHAPES, TRANSLATION, Gains
 from faceshot.neutral import NeutralKeeper, best_neutral
+from faceshot.presets import PresetMixer
 from faceshot.rest_pose import rest_rotation, yaw_of
 from faceshot.retarget import Retargeter, face_frame, face_width
 from faceshot.topology import MIRROR_70
@@ -80,6 +81,7 @@ class Puppeteer:
         seed: of the idle life.
 
     Attributes:
+        presets: expressions to be blended over the performer's.
         status: waiting (no face yet), calibrating (moving already, neutral still sought), tracking, holding (face just
             lost), idle (face gone).
     """
@@ -88,6 +90,7 @@ class Puppeteer:
         self.settings = settings or MotionSettings()
         self.status: Status = "waiting"
         self._seed = seed
+        self.presets = PresetMixer()
         self._life = IdleLife(seed)
         self._keeper = NeutralKeeper()
         self._filter = channels.make_filter()
@@ -237,7 +240,7 @@ class Puppeteer:
         motion[LIDS] *= 1.0 - share * (1.0 - life.lid)
         motion[ROTATION] += share * life.rotation
         motion[TRANSLATION] += share * life.translation
-        motion = channels.limited(motion, self._yaw_at_rest)
+        motion = channels.limited(self.presets.step(motion, dt_s), self._yaw_at_rest)
         breath = life.breath * (share + (1.0 - share) * _BREATH_WHILE_TRACKING) if self.settings.idle else 0.0
 
         expression, posed = self._landmarks(motion)

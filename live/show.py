@@ -15,6 +15,7 @@ from typing import Any
 
 from faceshot.animators import Animator
 from faceshot.animators.output import mirrored, still
+from faceshot.presets import PRESETS, PresetMixer
 from faceshot.puppeteer import MotionSettings, Puppeteer
 from faceshot.types import Character, Rendered
 from live.air import IDLE_SEQ, Air
@@ -88,6 +89,7 @@ class Show:
         self._load_worker = parts.make_worker("load")
         self._finder = FaceFinder(parts.make_tracker, clock)
         self._feed = self._new_feed(config.source.spec)
+        self._expression = PresetMixer()  # what was asked for; the puppeteer's own lives in the render worker
         self._message: str | None = None
         self._characters: list[dict[str, str]] = []
         self._uploads: dict[str, Character] = {}
@@ -150,6 +152,13 @@ class Show:
         """Take the performer's next stable second as the neutral pose."""
         if self._puppet is not None:
             self._puppet.soon(self._puppet.puppeteer.calibrate)
+
+    def set_expression(self, name: str | None) -> None:
+        """Blend an expression of `faceshot.presets` over the performer's; None ends it. Raises `FaceshotError`."""
+        self._expression.choose(name)
+        if self._puppet is not None:
+            presets = self._puppet.puppeteer.presets
+            self._puppet.soon(lambda: presets.choose(name))
 
     def set_paused(self, on: bool) -> None:
         """Freeze the last picture, or go on."""
@@ -237,6 +246,8 @@ class Show:
                 "state": self._feed.state,
             },
             "face": puppet.puppeteer.status if puppet else "waiting",
+            "expression": self._expression.name,
+            "expressions": list(PRESETS),
             "paused": self._air.paused,
             "hidden": self._air.hidden,
             "motion": {**self.config.motion.model_dump(), "mirror": self._mirrored},

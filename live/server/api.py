@@ -5,6 +5,7 @@
     GET  /api/sources                       webcams: {"cameras": [{"spec", "name", "note"}]}
     GET  /api/characters/NAME/thumb         WebP portrait
     POST /api/calibrate                     take the present face as neutral
+    POST /api/expression                    {"name": "smile"}; the same again, or null, ends it
     POST /api/pause  /api/panic             {"on": true|false} or ?on=1|0; neither: toggle
     POST /api/character                     {"spec": "mika"}
     POST /api/source                        {"spec": "0"}
@@ -81,6 +82,7 @@ class Api:
             Route("/sources", self.get_sources),
             Route("/characters/{name:path}/thumb", self.get_thumbnail),
             Route("/calibrate", self.calibrate, methods=["POST"]),
+            Route("/expression", self.expression, methods=["POST"]),
             Route("/pause", self.pause, methods=["POST"]),
             Route("/panic", self.panic, methods=["POST"]),
             Route("/character", self.character, methods=["POST"]),
@@ -112,6 +114,13 @@ class Api:
 
     async def calibrate(self, request: Request) -> Response:
         self._show.calibrate()
+        return self._answer()
+
+    async def expression(self, request: Request) -> Response:
+        name = (await _json_object(request)).get("name", request.query_params.get("name"))
+        if name is not None and not isinstance(name, str):
+            raise BadRequest(f"`name` is {name!r}.", "It must be the name of an expression, or null.")
+        self._show.set_expression(None if not name or name == self._show.state()["expression"] else name)
         return self._answer()
 
     async def pause(self, request: Request) -> Response:

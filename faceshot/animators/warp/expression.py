@@ -43,7 +43,8 @@ class Expression:
         self._across, self._down = as_float32(lips.axis_x), as_float32(lips.axis_y)
         if visible[8]:
             self._room_below = 0.7 * max(float((points[8] - points[57]) @ lips.axis_y), 0.0)
-        self._alike = _lip_smoothing(points, lips.width)
+        alike = _lip_smoothing(points, lips.width)
+        self._alike = as_float32(alike if kind == "human" else _lip_curves(points) @ alike)
         self._mouth_width = lips.width
         place = (points[_BELOW] - lips.middle) @ lips.axis_x / (0.5 * lips.width)
         self._arch = as_float32(np.sqrt(np.clip(1 - place**2, 0, 1)))
@@ -96,7 +97,7 @@ class Expression:
         delta[_BELOW] += (share * short)[:, None] * self._down
 
 
-def _lip_smoothing(points: F64, width: float) -> Float32:
+def _lip_smoothing(points: F64, width: float) -> F64:
     """(20, 20) matrix that lets lip points closer than a tenth of the mouth move alike; any other motion would fold.
     Points of different lips stay apart."""
     mix = np.eye(20)
@@ -113,4 +114,28 @@ def _lip_smoothing(points: F64, width: float) -> Float32:
         mix[rows[~corners]] = own[rows[~corners]]
         # Corners belong to both lips.
         mix[rows[corners]] = own[rows[corners]] if lip is _UPPER_LIP else (mix + own)[rows[corners]] / 2
-    return as_float32(mix)
+    return mix
+
+
+def _lip_curves(points: F64) -> F64:
+    """(20, 20) matrix that bends each lip border as a cubic across the mouth: between few points, each with a will of
+    its own, a thin drawn lip would zigzag. Corners keep their place."""
+    bend = np.zeros((20, 20))
+    across = points[54] - points[48]
+    place = (points - points[48]) @ across / max(float(across @ across), 1e-9) * 2 - 1
+    for border in (
+        (48, 49, 50, 51, 52, 53, 54),
+        (54, 55, 56, 57, 58, 59, 48),
+        (60, 61, 62, 63, 64),
+        (64, 65, 66, 67, 60),
+    ):
+        index = np.array(border)
+        powers = np.stack([place[index] ** k for k in range(4)], axis=1)
+        weight = np.ones(len(index))
+        weight[[0, -1]] = 6.0
+        system = powers.T * weight
+        fitted = powers @ np.linalg.solve(system @ powers + 1e-6 * np.eye(4), system)
+        rows = np.eye(len(index))
+        rows[1:-1] = fitted[1:-1]
+        bend[np.ix_(index - 48, index - 48)] = rows
+    return bend

@@ -113,7 +113,7 @@ class HeadField:
             _BREATH * breath,
             self._ball,
         )
-        unfold(field, self.grid.pitch, _UNFOLD_ROUNDS)
+        unfold(field, self._member, self.grid.pitch, _UNFOLD_ROUNDS)
         return field
 
     def inverse(self, field: Float32) -> Float32:
@@ -180,6 +180,8 @@ def membership(frame: FaceFrame, grid: Grid, bottom: float | None, *, whole: boo
     shoulders = np.maximum(beside - 0.40, 0) * _smooth(below / (0.3 * frame.height) + 0.5)
     reach = below + (0.8 * np.maximum(beside - 0.70, 0) + shoulders) * frame.width
     member = 1 - _smooth(reach / (_NECK * frame.height))
+    # Where neck and shoulders take their share at once, long hair would be cut rather than bent.
+    member = cv2.GaussianBlur(member, (0, 0), 0.14 * frame.width / grid.pitch, borderType=cv2.BORDER_REPLICATE)
     if bottom is not None:
         member = member * _smooth((bottom - 1 - nodes[..., 1]) / (0.12 * bottom))
     return as_float32(member)

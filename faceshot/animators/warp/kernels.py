@@ -204,10 +204,13 @@ def turn_head(
 
 
 @compiled
-def unfold(field: Float32, pitch: int, rounds: int) -> None:
+def unfold(field: Float32, member: Float32, pitch: int, rounds: int) -> None:
     """Smooths a field (rows, columns, 2) where it nearly folds, in place, and leaves it alone elsewhere.
 
     Where head and body part, a large motion would turn the picture inside out; there neighbours share the strain.
+
+    Args:
+        member: (rows, columns) share in the head's motion; the head itself (1) stays as rigid as it is.
     """
     rows, columns = field.shape[:2]
     strain = np.zeros((rows, columns), np.float32)
@@ -243,7 +246,7 @@ def unfold(field: Float32, pitch: int, rounds: int) -> None:
                 share = max(
                     strain[i, j], 0.6 * max(max(strain[up, j], strain[down, j]), max(strain[i, left], strain[i, right]))
                 )
-                if share > 0:
+                if share > 0 and member[i, j] < 0.999:
                     for k in range(2):
                         mean = 0.25 * (old[up, j, k] + old[down, j, k] + old[i, left, k] + old[i, right, k])
                         field[i, j, k] = old[i, j, k] + 0.8 * share * (mean - old[i, j, k])

@@ -5,6 +5,7 @@ import { Socket } from "./socket.js";
 import { confirmation, failure } from "./toast.js";
 import { background } from "./background.js";
 import { characters } from "./characters.js";
+import { expressions } from "./expressions.js";
 import { keys } from "./keys.js";
 import { motion } from "./motion.js";
 import { output } from "./output.js";
@@ -56,7 +57,7 @@ async function flush() {
 }
 
 // A new card of the page is a module with such a function, added here.
-const parts = [status, stage, transport, characters, motion, background, source, output].map((part) => part(app));
+const parts = [status, stage, transport, characters, motion, expressions, background, source, output].map((part) => part(app));
 keys(app);
 
 function apply(state) {

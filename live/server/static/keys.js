@@ -20,7 +20,7 @@ export function keys(app) {
     const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code); // by place: some layouts need Shift for digits
     if (digit) return void app.chooseCharacter(Number(digit[1]) - 1);
     const action = KEYS[event.key.toLowerCase()];
-    if (!action) return;
+    if (!action) return void (app.expressionByKey(event.key.toLowerCase()) && event.preventDefault());
     if (action === "showAgain" && !app.state?.hidden) return;
     event.preventDefault();
     app[action]();

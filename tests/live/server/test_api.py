@@ -253,3 +253,19 @@ def test_portraits_of_the_bundled_characters(api):
             assert response.content[8:12] == b"WEBP" and len(response.content) < 30_000
 
     api(test)
+
+
+def test_expressions_go_on_and_off_by_name(api):
+    async def test(show, client):
+        names = (await client.get("/api/state")).json()["expressions"]
+        assert {"smile", "angry", "surprised", "wink"} <= set(names)
+        assert (await client.post("/api/expression", json={"name": "smile"})).json()["expression"] == "smile"
+        assert (await client.post("/api/expression?name=wink")).json()["expression"] == "wink"
+        assert (await client.post("/api/expression", json={"name": "wink"})).json()["expression"] is None
+        await client.post("/api/expression", json={"name": "sad"})
+        assert (await client.post("/api/expression", json={"name": None})).json()["expression"] is None
+        answer = await client.post("/api/expression", json={"name": "smiel"})
+        assert answer.status_code == 422 and "smile" in answer.json()["hint"]
+        assert (await client.post("/api/expression", json={"name": 3})).status_code == 400
+
+    api(test)
