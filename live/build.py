@@ -16,6 +16,7 @@ from live.clock import Clock, LoopClock
 from live.config import Config
 from live.errors import ConfigError, SinkError, SourceError
 from live.show import Parts, Show
+from live.sources.phone import PHONE, PhoneInlet
 from live.stages import Sink, Source, Tracker
 from live.workers import ThreadWorker
 
@@ -36,6 +37,7 @@ SOURCES = {
     "camera": "live.sources.camera:CameraSource",
     "file": "live.sources.file:FileSource",
     "clip": "live.sources.clip:ClipSource",
+    "phone": "live.sources.phone:PhoneSource",
 }
 SINKS = {
     "vcam": "live.sinks.virtual_camera:VirtualCameraSink",
@@ -43,7 +45,7 @@ SINKS = {
     "null": "live.sinks.null:NullSink",
 }
 RECORDINGS = (".mp4", ".webm")
-SOURCE_KINDS = "demo, a camera (number or name), a video file, a .motion clip"
+SOURCE_KINDS = "demo, phone, a camera (number or name), a video file, a .motion clip"
 
 
 def build_show(config: Config) -> Show:
@@ -54,16 +56,18 @@ def build_show(config: Config) -> Show:
             opened by `Show.run`, away from the event loop.
     """
     clock = LoopClock()
+    phone = PhoneInlet(clock)
     parts = Parts(
         open_character=partial(open_character, config=config),
         read_picture=partial(_read_picture, config=config),
         list_characters=_list_characters,
         choose_source=choose_source,
-        make_source=partial(build_source, config=config, clock=clock),
+        make_source=partial(build_source, config=config, clock=clock, phone=phone),
         make_tracker=partial(build_tracker, config),
         make_animator=partial(build_animator, config.animator.kind),
         make_fallback=partial(build_animator, "warp"),
         make_worker=ThreadWorker,
+        phone=phone,
     )
     return Show(config, clock, parts, build_sinks(config, clock))
 
@@ -75,13 +79,21 @@ def choose_source() -> str:
     return next((str(camera.index) for camera in list_cameras() if not camera.is_own_output), "demo")
 
 
-def build_source(spec: str, config: Config, clock: Clock) -> Source:
+def build_source(spec: str, config: Config, clock: Clock, phone: PhoneInlet | None = None) -> Source:
     """The source that `spec` (anything but `auto`) means, not open yet. Blocks while a clip is read.
+
+    Args:
+        phone: where the server leaves a phone's pictures; None where there is no server.
 
     Raises:
         SourceError: there is no such source.
         MotionClipError: the clip is damaged.
     """
+    if spec == PHONE:
+        if phone is None or not config.server.enabled:
+            raise SourceError("A phone comes through the server, which is off.", "Use --set server.enabled=true")
+        remote: Source = _load(SOURCES["phone"])(phone)
+        return remote
     how = {"realtime": config.source.realtime, "loop": config.source.loop}
     path = Path(spec).expanduser()
     if "://" in spec:

@@ -26,6 +26,7 @@ ABOUT = """One picture of any character becomes a live puppet.
   faceshot live me.png --source 0        your own picture, camera 0
   faceshot live miso --source talk.mp4   a video file instead of a camera
   faceshot live mika --sink vcam         also into Zoom, Meet, Discord
+  faceshot live --lan                    a phone is the camera, others watch: prints a code to scan
   faceshot render miso talk.mp4 -o out.mp4
   faceshot doctor                        what is missing, and the command that cures it
 
@@ -80,7 +81,7 @@ def live(
     source: Annotated[
         str | None,
         typer.Option(
-            "--source", "-s", help="demo, a camera index or name, a path, or a URL. Default: webcam, else demo."
+            "--source", "-s", help="demo, phone, a camera index or name, or a path. Default: webcam, else demo."
         ),
     ] = None,
     sink: Annotated[
@@ -103,6 +104,13 @@ def live(
     open_browser: Annotated[
         bool | None, typer.Option("--open/--no-open", help="Open the control page (when there is a desktop).")
     ] = None,
+    lan: Annotated[
+        bool | None, typer.Option("--lan", help="Let phones and viewers on the local network in: HTTPS, by a code.")
+    ] = None,
+    cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificate (PEM) for --lan; default: one made here.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key (PEM).")] = None,
 ) -> None:
     """Go live: a face moves a character.
 
@@ -112,6 +120,7 @@ def live(
       faceshot live miso --source 0
       faceshot live me.png --source "HD Webcam" --sink vcam
       faceshot live mika --source talk.mp4 --sink take.webm --duration 20
+      faceshot live --lan
       faceshot live --set server.port=9000 --set output.background=#00ff00
 
     In OBS add a Browser source with the printed /view address: the background is really transparent.
@@ -125,6 +134,9 @@ def live(
         "output.sinks": tuple(sink) if sink else None,
         "animator.kind": animator,
         "server.open_browser": open_browser,
+        "server.lan": lan,
+        "server.cert": cert,
+        "server.key": key,
     }
     chosen = commands.read_config(config, settings, options)
     raise typer.Exit(commands.go_live(chosen, duration_s=duration, stats_json=stats_json))

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
-__all__ = ["Clock", "LoopClock", "ms"]
+__all__ = ["Clock", "LoopClock", "ms", "wall_clock"]
 
 
 class Clock(Protocol):
@@ -45,3 +46,8 @@ class MonotonicClock:
 def ms(duration_ns: float) -> float:
     """Nanoseconds to milliseconds."""
     return duration_ns / 1e6
+
+
+def wall_clock() -> datetime:
+    """The date and time of day, for what other machines compare with theirs (certificates); never for durations."""
+    return datetime.now(UTC)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,9 +23,12 @@ __all__ = [
     "CharacterConfig",
     "Config",
     "GainsConfig",
+    "IceConfig",
+    "IceServerConfig",
     "ModelsConfig",
     "MotionConfig",
     "OutputConfig",
+    "RemoteConfig",
     "ServerConfig",
     "SourceConfig",
     "TrackerConfig",
@@ -45,7 +49,7 @@ class SourceConfig(_Table):
     """Where motion comes from."""
 
     spec: str = Field("auto", min_length=1)
-    """`auto` (a webcam if there is one, else `demo`), `demo`, a camera index or name, a path, or a URL."""
+    """`auto` (a webcam if there is one, else `demo`), `demo`, `phone`, a camera index or name, a path, or a URL."""
     realtime: bool = True
     """Play files at their own speed; false: as fast as everything downstream allows, no frame dropped."""
     loop: bool = True
@@ -142,6 +146,58 @@ class ServerConfig(_Table):
     """Viewers at a time."""
     max_upload_mb: int = Field(25, ge=1, le=200)
     """Largest picture that may be dropped on the page, in megabytes."""
+    lan: bool = False
+    """Let phones and viewers on the local network in: HTTPS, and only with a token."""
+    lan_port: int = Field(8443, ge=0, le=65535)
+    """TCP port of HTTPS; 0 picks a free one."""
+    cert: Path | None = None
+    """Certificate chain (PEM) for HTTPS; unset: one of our own small authority."""
+    key: Path | None = None
+    """Private key (PEM) of `cert`."""
+
+
+class RemoteConfig(_Table):
+    """Who comes over WebRTC."""
+
+    codec: Literal["h264", "vp8"] = "h264"
+    """Sent to viewers who speak both."""
+    bitrate_mbps: float = Field(2.5, ge=0.2, le=20)
+    """Megabits a second of the pictures, the same for every viewer."""
+    max_viewers: int = Field(16, ge=1, le=100)
+    """WebRTC viewers at a time."""
+    sound: bool = True
+    """Pass the driver's sound on to viewers, where the driver sends any."""
+
+
+class IceServerConfig(_Table):
+    """A STUN or TURN server."""
+
+    urls: tuple[str, ...] = Field(min_length=1)
+    """`stun:host:3478`, `turn:host:3478?transport=udp`, `turns:host:5349`."""
+    username: str = ""
+    """For TURN."""
+    credential: str = ""
+    """For TURN."""
+
+    @field_validator("urls", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("urls")
+    @classmethod
+    def _are_ice_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if not re.fullmatch(r"(stun|stuns|turn|turns):[\w.\-\[\]:]+(\?transport=(udp|tcp))?", url):
+                raise ValueError(f"{url} is no STUN or TURN address such as stun:host:3478 or turn:host:3478")
+        return urls
+
+
+class IceConfig(_Table):
+    """How peers outside of the local network find each other; inside none of it is needed."""
+
+    servers: tuple[IceServerConfig, ...] = ()
+    """`[[ice.servers]]` tables with urls, username, credential; used by the server and told to every peer."""
 
 
 class ModelsConfig(_Table):
@@ -161,6 +217,8 @@ class Config(_Table):
     animator: AnimatorConfig = AnimatorConfig()
     output: OutputConfig = OutputConfig()
     server: ServerConfig = ServerConfig()
+    remote: RemoteConfig = RemoteConfig()
+    ice: IceConfig = IceConfig()
     models: ModelsConfig = ModelsConfig()
 
 

@@ -1,4 +1,4 @@
-"""Measurements on disk: whole or not at all."""
+"""Files that are written whole or not at all: measurements, and secrets that only their owner may read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from live.errors import LiveError
 
-__all__ = ["check_writable", "write_json"]
+__all__ = ["check_writable", "write_json", "write_private"]
 
 
 def check_writable(path: Path) -> None:
@@ -41,3 +41,15 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         raise LiveError(f"Cannot write {path}: {error.strerror or error}.", "Name a file in another folder.") from None
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file that its owner alone may read (0600), whole or not at all. Raises `OSError`."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")  # made with 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise

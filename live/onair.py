@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Any
 from live.build import build_show
 from live.clock import LoopClock
 from live.config import Config, with_changes
-from live.errors import first_of
+from live.errors import ConfigError, first_of
 from live.files import check_writable, write_json
 from live.machine import has_desktop
-from live.server.serve import listen, serve
+from live.server.access import Access
+from live.server.invite import Invite, qr_text
+from live.server.serve import Lan, invite_to, listen, listen_lan, serve
 from live.show import Show
 from live.terminal import StatusLine, status_text, summary_text
 
@@ -24,6 +27,7 @@ __all__ = ["on_air"]
 STATUS_NS = 500_000_000
 POLL_NS = 50_000_000
 ANNOUNCE_NS = 1_500_000_000
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 async def on_air(config: Config, duration_s: float | None = None, stats_json: Path | None = None) -> None:
@@ -37,24 +41,27 @@ async def on_air(config: Config, duration_s: float | None = None, stats_json: Pa
     """
     if stats_json is not None:
         check_writable(stats_json)
-    sock = listen(config.server) if config.server.enabled else None  # before a camera or a model is opened
+    sock, lan = _listen(config)  # before a camera or a model is opened
     try:
         if sock is not None:  # a free port has its number only now, and hints of outputs name it
             config = with_changes(config, {"server.port": sock.getsockname()[1]})
         show = build_show(config)
     except BaseException:
-        if sock is not None:
-            sock.close()
+        for opened in (sock, lan.sock if lan else None):
+            if opened is not None:
+                opened.close()
         raise
+    access = Access(show.clock)
+    invite = invite_to(access, sock, lan) if sock is not None else None
     line = StatusLine()
     url: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
     failed = True
     try:
         with _ends_on_signals(show.stop):
             async with asyncio.TaskGroup() as group:
-                around = [group.create_task(_report(show, url, line))]
+                around = [group.create_task(_report(show, url, line, invite))]
                 if sock is not None:
-                    around.append(group.create_task(serve(show, config.server, sock, url.set_result)))
+                    around.append(group.create_task(serve(show, config.server, sock, url.set_result, lan, access)))
                 else:
                     url.set_result(None)
                 try:
@@ -97,7 +104,25 @@ def _ends_on_signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler or signal.SIG_DFL)
 
 
-async def _report(show: Show, ready: asyncio.Future[str | None], line: StatusLine) -> None:
+def _listen(config: Config) -> tuple[socket.socket | None, Lan | None]:
+    """The sockets of the server: this machine's, and the local network's with `server.lan`."""
+    server = config.server
+    if not server.enabled:
+        return None, None
+    if not server.lan:
+        if server.cert or server.key:
+            raise ConfigError("--cert and --key are for the local network.", "Add --lan, or leave them out.")
+        return listen(server), None
+    # Plain http stays for this machine (OBS refuses certificates of unknown origin); others are told to use HTTPS.
+    sock = listen(server.model_copy(update={"host": "0.0.0.0"}) if server.host in _LOOPBACK else server)
+    try:
+        return sock, listen_lan(server)
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def _report(show: Show, ready: asyncio.Future[str | None], line: StatusLine, invite: Invite | None) -> None:
     """Say where the show is to be seen, then keep the status line up to date."""
     clock = LoopClock()
     url = await asyncio.shield(ready)
@@ -107,6 +132,8 @@ async def _report(show: Show, ready: asyncio.Future[str | None], line: StatusLin
         await clock.sleep_until_ns(clock.now_ns() + POLL_NS)
     if url is not None:
         _announce(url, show.config, line)
+        if invite is not None and invite.lan_urls:
+            announce_lan(invite, line)
         if show.config.server.open_browser and has_desktop():
             import webbrowser
 
@@ -131,9 +158,29 @@ def _announce(url: str, config: Config, line: StatusLine) -> None:
     line.say("  Ctrl-C ends the show.")
 
 
+def announce_lan(invite: Invite, line: StatusLine) -> None:
+    """The QR code that makes a phone the camera, and the link for viewers."""
+    if invite.secure:
+        drive = invite.link("/drive", "drive")
+        if line.is_terminal:
+            line.say(f"\n{qr_text(drive)}\n")
+        line.say(f"  phone         {drive}")
+        line.say("                Scan it with the phone's camera; it lets one device in, within ten minutes.")
+        if invite.own_certificate:
+            line.say("                The browser warns once about the certificate, which this machine made: go on.")
+    else:
+        line.say("  phone         needs HTTPS: start with --lan instead of server.host")
+        line.say(f"  OBS elsewhere {invite.link('/view', 'view', once=False)}")
+    line.say(f"  viewers       {invite.link('/watch', 'view', once=False)}")
+    line.say(f"  control       {invite.link('/', 'control')}  (from another device)")
+
+
 def source_hints(asked: str, used: str) -> list[str]:
     """How to use something else than the source that was chosen for the user."""
     if "demo" not in (asked, used):
         return []
     why = "No webcam was found, so the demo plays." if asked == "auto" else "The demo plays."
-    return [why, "Your face: --source 0 (faceshot devices lists cameras). A video: --source talk.mp4"]
+    return [
+        why,
+        "Your face: --source 0 (faceshot devices lists cameras), or a phone: --lan. A video: --source talk.mp4",
+    ]

@@ -28,6 +28,7 @@ from live.feed import Feed
 from live.pipeline import Pipeline
 from live.puppet import Puppet, prepare
 from live.sinks.canvas import parse_background
+from live.sources.phone import PhoneInlet
 from live.stages import Sink, Source, Styled, Tracker
 from live.stats import Stats
 from live.workers import Worker
@@ -50,6 +51,7 @@ class Parts:
         list_characters: rows of spec, name and kind.
         choose_source: what `auto` means now.
         make_source: a spec to a source that is not open yet.
+        phone: the inlet that `make_source` uses for `phone`.
     """
 
     open_character: Callable[[str], Character]
@@ -61,6 +63,7 @@ class Parts:
     make_animator: Callable[[], Animator]
     make_fallback: Callable[[], Animator]
     make_worker: Callable[[str], Worker]
+    phone: PhoneInlet | None = None
 
 
 class Show:
@@ -74,6 +77,7 @@ class Show:
         frames: where viewers subscribe an edge of their own.
         stats: counters.
         viewers: how many there are; the server keeps it up to date.
+        phone: where the server leaves the pictures of a remote driver.
     """
 
     def __init__(self, config: Config, clock: Clock, parts: Parts, sinks: Sequence[Sink] = ()) -> None:
@@ -81,6 +85,7 @@ class Show:
         self.clock = clock
         self.stats = Stats(clock)
         self.viewers = 0
+        self.phone = parts.phone or PhoneInlet(clock)
         self._parts = parts
         self._sinks = tuple(sinks)
         self._offline = not config.source.realtime

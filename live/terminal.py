@@ -104,6 +104,10 @@ class StatusLine:
         self._since = plain_every
         self._words = ""
 
+    @property
+    def is_terminal(self) -> bool:
+        return self._tty
+
     def update(self, text: str) -> None:
         text = printable(text)
         if self._tty:

@@ -31,6 +31,7 @@ from live.devices import camera_facts
 from live.errors import ConfigError
 from live.server.answer import Json
 from live.server.feed import StateFeed
+from live.server.remote import Remote
 from live.server.thumbnails import Thumbnails, portrait
 from live.server.viewers import Viewers
 from live.workers import Worker
@@ -65,9 +66,18 @@ class Api:
 
     Args:
         worker: for work that would hold up the event loop: portraits, looking for cameras.
+        remote: who drives and watches over WebRTC.
     """
 
-    def __init__(self, show: Show, viewers: Viewers, feed: StateFeed, worker: Worker) -> None:
+    def __init__(
+        self,
+        show: Show,
+        viewers: Viewers,
+        feed: StateFeed,
+        worker: Worker,
+        remote: Remote,
+    ) -> None:
+        self._remote = remote
         self._show = show
         self._viewers = viewers
         self._feed = feed
@@ -96,13 +106,15 @@ class Api:
         return {
             **self._show.state(),
             "max_upload_mb": self._show.config.server.max_upload_mb,
+            "remote": self._remote.state(),
         }
 
     async def get_state(self, request: Request) -> Response:
         return self._answer()
 
     async def get_stats(self, request: Request) -> Response:
-        return Json({**self._show.stats.snapshot(), "viewers": self._viewers.stats()}, headers=_NO_STORE)
+        stats = {**self._show.stats.snapshot(), "viewers": self._viewers.stats(), "remote": self._remote.stats()}
+        return Json(stats, headers=_NO_STORE)
 
     async def get_sources(self, request: Request) -> Response:
         cameras = [

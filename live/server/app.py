@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -17,11 +18,16 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 from faceshot.errors import FaceshotError
+from live.server.access import Access
 from live.server.answer import Json
 from live.server.api import Api, error_response
 from live.server.encode import ALPHA_CODECS
+from live.server.explain import https_page
 from live.server.feed import StateFeed
 from live.server.guard import Guard
+from live.server.invite import Invite
+from live.server.remote import Remote
+from live.server.remote_routes import RemoteRoutes
 from live.server.viewers import Viewers, Wish
 from live.workers import ThreadWorker, Worker
 
@@ -41,6 +47,9 @@ _VIEW_POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; style-src 'self' 'unsafe-inline'; object-src 'none'; "
     "base-uri 'none'; form-action 'none'"
 )
+# The phone page shows its own camera and nothing else; a viewer may listen.
+_DRIVE_POLICY = f"{_CONTROL_POLICY}; media-src 'self' blob: mediastream:"
+_WATCH_POLICY = f"{_VIEW_POLICY}; media-src 'self' blob: mediastream:"
 
 
 class _Static(StaticFiles):
@@ -52,10 +61,14 @@ class _Static(StaticFiles):
         return response
 
 
-def create_app(show: Show, worker: Worker | None = None) -> Starlette:
+def create_app(
+    show: Show, worker: Worker | None = None, access: Access | None = None, invite: Invite | None = None
+) -> Starlette:
     """The application for `show`.
 
     Args:
+        access: who may do what over the network.
+        invite: how others get in; None: from this machine only.
         worker: where pictures are encoded and errands run; None starts two threads and ends them with the application.
     """
     encoding = worker or ThreadWorker("encode")
@@ -67,14 +80,26 @@ def create_app(show: Show, worker: Worker | None = None) -> Starlette:
         encoding,
         config.max_viewers,
         background=lambda: show.config.output.background,
-        on_count=lambda count: setattr(show, "viewers", count),
+        on_count=lambda count: count_viewers(),
     )
     feed = StateFeed(lambda: api.state())
-    api = Api(show, viewers, feed, errands)
+    access = access or Access(show.clock)
+    invite = invite or Invite(access, f"http://127.0.0.1:{config.port}")
+
+    def count_viewers() -> None:
+        show.viewers = viewers.count + remote.viewers
+
+    def remote_changed() -> None:
+        count_viewers()
+        feed.changed()
+
+    remote = Remote(show, remote_changed, worker)
+    api = Api(show, viewers, feed, errands, remote)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        yield
+        async with remote.running():
+            yield
         if worker is None:
             await encoding.close()
             await errands.close()
@@ -106,6 +131,9 @@ def create_app(show: Show, worker: Worker | None = None) -> Starlette:
             await socket.accept()
             await feed.serve(socket)
 
+    lan = invite.lan_urls if invite.secure else ()
+    host = "0.0.0.0" if lan else config.host
+    explain = partial(https_page, lan) if lan else None
     routes = [
         Route("/", _page("index.html", _CONTROL_POLICY)),
         Route("/view", _page("view.html", _VIEW_POLICY)),
@@ -113,13 +141,16 @@ def create_app(show: Show, worker: Worker | None = None) -> Starlette:
         WebSocketRoute("/ws/view", watch),
         Route("/ws/view", why_not_watch),
         WebSocketRoute("/ws/control", control),
+        Route("/drive", _page("drive.html", _DRIVE_POLICY)),
+        Route("/watch", _page("watch.html", _WATCH_POLICY)),
+        *RemoteRoutes(show, remote, access, invite, feed.changed).routes(),
         Mount("/api", routes=api.routes()),
         Mount("/static", _Static(directory=STATIC)),
     ]
     return Starlette(
         routes=routes,
         lifespan=lifespan,
-        middleware=[Middleware(Guard, host=config.host)],
+        middleware=[Middleware(Guard, host=host, access=access, explain=explain)],
         exception_handlers={FaceshotError: _on_faceshot_error, HTTPException: _on_http_error},
     )
 
@@ -148,7 +179,10 @@ async def _on_faceshot_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     http = cast(HTTPException, error)
-    hints = {404: "The pages are / and /view; live/server/api.py lists the API.", 405: "Commands are POST requests."}
+    hints = {
+        404: "The pages are /, /view, /drive and /watch; live/server/api.py lists the API.",
+        405: "Commands are POST requests.",
+    }
     return Json(
         {"error": f"{http.detail}: {request.method} {request.url.path}", "hint": hints.get(http.status_code, "")},
         http.status_code,

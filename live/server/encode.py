@@ -22,7 +22,7 @@ from PIL import Image
 from faceshot.types import UInt8
 from protocols.viewer import Codec, Frame
 
-__all__ = ["ALPHA_CODECS", "AlphaCodec", "alpha_png", "encode_frame"]
+__all__ = ["ALPHA_CODECS", "AlphaCodec", "alpha_png", "bled", "encode_frame"]
 
 AlphaCodec = Literal["mask", "webp"]
 ALPHA_CODECS: tuple[AlphaCodec, ...] = get_args(AlphaCodec)
@@ -42,7 +42,7 @@ def encode_frame(rgba: UInt8, alpha_codec: AlphaCodec) -> tuple[Codec, Frame]:
         return Codec.JPEG, Frame(_jpeg(rgba))
     if alpha_codec == "webp":
         return Codec.WEBP, Frame(_webp(rgba))
-    return Codec.JPEG_MASK, Frame(_jpeg(_bled(rgba)), alpha_png(alpha))
+    return Codec.JPEG_MASK, Frame(_jpeg(bled(rgba)), alpha_png(alpha))
 
 
 def alpha_png(alpha: UInt8) -> bytes:
@@ -67,7 +67,7 @@ def alpha_png(alpha: UInt8) -> bytes:
     )
 
 
-def _bled(rgba: UInt8) -> UInt8:
+def bled(rgba: UInt8) -> UInt8:
     """The picture with the colours of its edge carried outwards under what is transparent.
 
     JPEG blurs across its blocks: with black outside the edge, a dark fringe shows over a light background (10 % off

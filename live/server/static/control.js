@@ -1,6 +1,7 @@
 // The control page: one state from the server, one `update(state)` per part of the page, commands over HTTP.
 
 import { ApiError, post } from "./api.js";
+import { pair } from "./pair.js";
 import { Socket } from "./socket.js";
 import { confirmation, failure } from "./toast.js";
 import { background } from "./background.js";
@@ -9,6 +10,7 @@ import { expressions } from "./expressions.js";
 import { keys } from "./keys.js";
 import { motion } from "./motion.js";
 import { output } from "./output.js";
+import { phone, viewers } from "./remote.js";
 import { source } from "./source.js";
 import { stage } from "./stage.js";
 import { status } from "./status.js";
@@ -57,7 +59,9 @@ async function flush() {
 }
 
 // A new card of the page is a module with such a function, added here.
-const parts = [status, stage, transport, characters, motion, expressions, background, source, output].map((part) => part(app));
+const parts = [
+  status, stage, transport, characters, motion, expressions, background, source, output, phone, viewers,
+].map((part) => part(app));
 keys(app);
 
 function apply(state) {
@@ -70,6 +74,8 @@ function setLink(link) {
   document.documentElement.dataset.link = link;
   for (const part of parts) part.linkChanged?.(link);
 }
+
+if (location.hash.includes("t=")) await pair().catch(failure); // from another machine
 
 let goneTimer = 0;
 new Socket("/ws/control", {

@@ -1,4 +1,4 @@
-// Where motion comes from: the demo, a webcam, a file or an address.
+// Where motion comes from: the demo, a webcam, a phone, a file.
 
 import { ApiError, get } from "./api.js";
 import { $, element, icon, setText, withCode } from "./dom.js";
@@ -7,11 +7,13 @@ const STATES = { opening: "opening", lost: "lost", ended: "ended" };
 const HINTS = {
   demo: "This is a recorded clip. Choose Webcam and it follows your own face.",
   camera: "If nothing moves: close other programs that use the webcam, and look at it with light on your face.",
-  file: "A video with a face in it: a path on this computer or a URL. `faceshot live --source clip.mp4` does the same.",
+  phone: "A phone's camera drives; see the card Phone.",
+  file: "A video with a face in it: a path on this computer. `faceshot live --source clip.mp4` does the same.",
 };
 
-// Which of the three a source is, by what the server calls it.
+// Which of them a source is, by what the server calls it.
 function kindOf({ spec, name }) {
+  if (spec === "phone") return "phone";
   if (spec === "demo" || name.startsWith("demo")) return "demo";
   if (/^\d+$/.test(spec) || spec.startsWith("/dev/") || /^(webcam|camera)/i.test(name)) return "camera";
   return "file";
@@ -31,7 +33,7 @@ export function source(app) {
 
   async function pick(kind) {
     opened = kind;
-    if (kind === "demo") await use("demo");
+    if (kind === "demo" || kind === "phone") await use(kind);
     if (kind === "camera") await listCameras();
     refresh();
     if (kind === "file") $("#source-spec").focus();
