@@ -130,7 +130,7 @@ def instrument(show: Any, notes: Notes) -> None:
 
 async def run(args: argparse.Namespace) -> None:
     sets = [f"server.port={args.port}", f"animator.max_side_px={args.side}", f"remote.codec={args.codec}"]
-    config = load_config(None, sets, {"character.spec": args.character, "source.spec": "phone"})
+    config = load_config(None, sets, {"character.spec": args.character, "source.spec": args.source})
     take_out(set(args.stock))
     if args.loss or args.jitter_ms:
         spoil(args.loss, args.jitter_ms)
@@ -156,7 +156,7 @@ async def run(args: argparse.Namespace) -> None:
     stats = show.stats.snapshot()
     gaps = [b - a for a, b in zip(notes.pictures, notes.pictures[1:], strict=False)]
     full = next((t for t, width in notes.sizes if width >= 640), None)
-    after_2s = [width for t, width in notes.sizes if t - notes.pictures[0] > 2]
+    after_2s = [width for t, width in notes.sizes if t - notes.sizes[0][0] > 2]
     args.out.write_text(
         json.dumps(
             {
@@ -186,6 +186,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--character", default="mika")
+    parser.add_argument("--source", default="phone")
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--codec", default="h264")
     parser.add_argument("--stock", nargs="*", default=[], choices=STOCK)
