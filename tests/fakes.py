@@ -17,6 +17,7 @@ from live.config import Config, load_config
 from live.edges import Closed, Edge, Packet
 from live.errors import SinkError, SourceError
 from live.show import Parts, Show
+from live.sources.phone import PhoneInlet
 from live.stages import Sink, Source, SourceInfo, Tracker
 from live.workers import InlineWorker
 
@@ -264,6 +265,7 @@ def a_show(
     make_fallback: Callable[[], CostlyAnimator] = CostlyAnimator,
     characters: Mapping[str, Character] | None = None,
     costs_ms: Mapping[str, float] | None = None,
+    phone: PhoneInlet | None = None,
 ) -> Show:
     """A show of fakes on the running virtual loop. The source `cam` and the character `dot` are on unless `sets` say
     otherwise; `costs_ms` is the virtual cost of a call of the workers "track", "render" and "load".
@@ -291,5 +293,6 @@ def a_show(
         make_animator=make_animator,
         make_fallback=make_fallback,
         make_worker=lambda name: InlineWorker(name, clock, (costs_ms or {}).get(name, 0.0)),
+        phone=phone,
     )
     return Show(config, clock, parts, sinks)

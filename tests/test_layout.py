@@ -32,6 +32,8 @@ TESTED_ELSEWHERE = {
     "live/server/feed.py": "tests/live/server/test_serve.py listens on /ws/control",
     "live/server/guard.py": "tests/live/server/test_api.py sends what it must refuse",
     "live/server/thumbnails.py": "tests/live/server/test_api.py fetches portraits",
+    "live/webrtc/peers.py": "tests/live/server/test_remote.py drives and watches over real sockets",
+    "live/webrtc/sound.py": "tests/live/server/test_remote.py hears it at a viewer",
     "protocols/errors.py": "classes without behaviour",
 }
 TESTED_TOGETHER = {
@@ -157,8 +159,9 @@ def test_every_module_says_what_it_is():
     ("module", "heavy"),
     [
         ("faceshot", ("numpy", "cv2", "mediapipe", "torch", "scipy")),
-        ("live.cli", ("cv2", "mediapipe", "torch", "scipy", "starlette", "av")),
-        ("live.build", ("mediapipe", "torch", "starlette")),
+        ("live.cli", ("cv2", "mediapipe", "torch", "scipy", "starlette", "av", "aiortc", "segno", "cryptography")),
+        ("live.build", ("mediapipe", "torch", "starlette", "aiortc")),
+        ("live.server.serve", ("mediapipe", "torch", "aiortc", "segno", "trustme")),
     ],
 )
 def test_imports_stay_light(module, heavy):

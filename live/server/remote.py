@@ -385,11 +385,11 @@ class Remote:
         self._on_change()
         await _quietly(seated.peer.close())
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._group.create_task(self._contained(work))
         if self._over:
-            work.close()
-            return
-        self._group.create_task(self._contained(work))
+            task.cancel()
+        return task
 
     async def _contained(self, work: Coroutine[Any, Any, None]) -> None:
         """One peer's trouble is not the others'."""

@@ -56,7 +56,7 @@ class Peer:
     """One connection.
 
     Args:
-        spawn: starts a task that lives as long as the server.
+        spawn: starts a task.
         on_change: called when `state` has changed.
 
     Attributes:
@@ -68,7 +68,7 @@ class Peer:
         self,
         clock: Clock,
         servers: Sequence[IceServer],
-        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         on_change: Callable[[], None],
     ) -> None:
         self.state = "new"
@@ -76,6 +76,7 @@ class Peer:
         self.opened_ns = clock.now_ns()
         self._clock = clock
         self._spawn = spawn
+        self._tasks: list[asyncio.Task[None]] = []
         self._on_change = on_change
         # Without a list aiortc would ask a public STUN server, which a local network does not need.
         ice = [RTCIceServer(s.url, s.username or None, s.credential or None) for s in servers]
@@ -119,11 +120,13 @@ class Peer:
         local = LocalIce(fresh.local_username, fresh.local_password, tuple(c.to_sdp() for c in fresh.local_candidates))
         fresh.remote_username, fresh.remote_password = fragment.ufrag, fragment.password
         await add_candidates(fresh, [candidate.text for candidate in fragment.candidates])
-        self._spawn(self._path.take_over(fresh, RESTART_S))
+        self._tasks.append(self._spawn(self._path.take_over(fresh, RESTART_S)))
         return local
 
     async def close(self) -> None:
         """End the connection. Safe to call twice."""
+        for task in self._tasks:  # the track of a receiver that never started would never end
+            task.cancel()
         await self._connection.close()
 
     def _changed(self) -> None:
@@ -169,7 +172,7 @@ class Driver(Peer):
         self,
         clock: Clock,
         servers: Sequence[IceServer],
-        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         on_change: Callable[[], None],
         on_picture: Callable[[Callable[[], UInt8]], None],
         on_sound: Callable[[av.AudioFrame], None] | None = None,
@@ -189,7 +192,7 @@ class Driver(Peer):
             if transceiver.kind == "video":
                 self._buffer = tune_receiver(transceiver.receiver)
         for track in self._tracks:
-            self._spawn(self._drain(track))
+            self._tasks.append(self._spawn(self._drain(track)))
 
     async def _drain(self, track: MediaStreamTrack) -> None:
         """Take everything at once: aiortc's queue has no end, and what stays in it is delay."""
@@ -237,7 +240,7 @@ class Viewer(Peer):
         self,
         clock: Clock,
         servers: Sequence[IceServer],
-        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         on_change: Callable[[], None],
         broadcast: Broadcast,
         sound: PacketTrack | None = None,

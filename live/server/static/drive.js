@@ -43,15 +43,15 @@ const STATES = {
   asleep: ["Paused", "warn", "Paused by the phone", "The phone took the camera away, for a call or another app. It goes on by itself.", "pause", "Go on"],
   asking: ["Waiting", "busy", "Somebody else drives", "Ask them to say yes on the control page. This page goes on as soon as they do.", "hand", ""],
   refused: ["Refused", "danger", "The control page said no", "You can ask again.", "hand", "Ask again"],
-  kicked: ["Ended", "danger", "Your seat was taken back", "The control page ended this phone's turn. Scan a fresh code to drive again.", "hand", "Try again"],
-  taken: ["Ended", "warn", "Another device drives now", "You can ask for the seat.", "hand", "Ask for the seat"],
+  kicked: ["Ended", "danger", "Your turn was ended", "The control page did it, and your camera is off. Scan a fresh code to drive again.", "hand", "Try again"],
+  taken: ["Ended", "warn", "Another device drives now", "Your camera is off. You can ask for the seat.", "hand", "Ask for the seat"],
   left: ["Not connected", "warn", "You have left", "The camera is off.", "camera", "Drive again"],
   lost: ["Reconnecting", "warn", "Reconnecting", "The computer cannot be reached. Your seat is kept for a little while.", "alert", ""],
   blocked: ["No camera", "danger", "The camera is blocked", "Allow it for this page: tap the lock or “aA” in the address bar, then Camera, Allow.", "camera", "Try again"],
   nocamera: ["No camera", "danger", "No camera found", "Plug one in, or open this page on a phone.", "camera", "Try again"],
   busycamera: ["No camera", "danger", "The camera is in use", "Close the other app or tab that uses it.", "camera", "Try again"],
   insecure: ["Not secure", "danger", "This page needs HTTPS", "Browsers give the camera to secure pages only. Start with faceshot live --lan and scan the code.", "lock", ""],
-  unpaired: ["Not paired", "danger", "Scan a code to drive", "", "qr", "Try again"],
+  unpaired: ["Not paired", "danger", "Scan a code to drive", "", "qr", ""],
 };
 let state = "";
 
@@ -109,6 +109,7 @@ function note() {
 
 function lostSeat(seat) {
   end();
+  closeCamera(); // nobody wants it any more
   stopped = seat === "taken" ? "taken" : "kicked";
   show(stopped);
 }
@@ -320,7 +321,7 @@ $("#action").addEventListener("click", () => {
     return refresh();
   }
   if (state === "asleep") return wake();
-  if (["refused", "taken"].indexOf(state) >= 0 && stream) return connect();
+  if (state === "refused" && stream) return connect();
   return begin();
 });
 $("#pause").addEventListener("click", () => {

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from starlette.websockets import WebSocket
@@ -14,7 +15,8 @@ from faceshot.types import Rendered
 from live.clock import Clock
 from live.config import ServerConfig
 from live.edges import Fanout, Packet
-from live.server.serve import listen, serve
+from live.server.access import Access
+from live.server.serve import Lan, listen, listen_lan, serve
 from live.show import Show
 from protocols.viewer import Ack, Chunk, Visible, decode_chunk, encode_message
 
@@ -84,9 +86,11 @@ def put(frames: Fanout[Rendered], clock: Clock, rgba: Any) -> Rendered:
 class Served:
     """A show that runs and is served in a thread of its own, as in real life."""
 
-    def __init__(self, url: str, show: Show, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, url: str, show: Show, loop: asyncio.AbstractEventLoop, access: Access, lan: Lan | None) -> None:
         self.url = url
         self.show = show
+        self.access = access
+        self.lan = lan
         self._loop = loop
 
     def call(self, fn: Callable[[], Any]) -> Any:
@@ -100,8 +104,12 @@ class Served:
 
 
 @contextmanager
-def served(make_show: Callable[[], Show], port: int = 0) -> Iterator[Served]:
-    """Serve `make_show()`, made on the server's loop, until the block ends."""
+def served(make_show: Callable[[], Show], port: int = 0, lan_folder: Path | None = None) -> Iterator[Served]:
+    """Serve `make_show()`, made on the server's loop, until the block ends.
+
+    Args:
+        lan_folder: serve the local network as well, by HTTPS; our own authority lives there.
+    """
     ready = threading.Event()
     there: list[Served] = []
     failed: list[BaseException] = []
@@ -110,14 +118,17 @@ def served(make_show: Callable[[], Show], port: int = 0) -> Iterator[Served]:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         show = make_show()
-        config = ServerConfig(port=port, max_viewers=show.config.server.max_viewers)
+        host = "127.0.0.1" if lan_folder is None else "0.0.0.0"
+        config = ServerConfig(host=host, port=port, lan_port=0, max_viewers=show.config.server.max_viewers)
+        access = Access(show.clock)
+        lan = None if lan_folder is None else listen_lan(config, lan_folder)
 
         def announce(url: str) -> None:
-            there.append(Served(url, show, loop))
+            there.append(Served(url, show, loop, access, lan))
             ready.set()
 
         async with asyncio.TaskGroup() as group:
-            serving = group.create_task(serve(show, config, listen(config), announce))
+            serving = group.create_task(serve(show, config, listen(config), announce, lan, access))
             stop.append(lambda: loop.call_soon_threadsafe(show.stop))
             await show.run()
             serving.cancel()
