@@ -21,7 +21,7 @@ SHARED = ROOT.parent / "shared"
 
 
 def missing(what: str, reason: str) -> None:
-    """Skip the test, or fail it when `FACESHOT_REQUIRE` lists `what` ("media" or "browser")."""
+    """Skip the test, or fail it when `FACESHOT_REQUIRE` lists `what` ("media", "browser" or "node")."""
     if what in os.environ.get("FACESHOT_REQUIRE", "").replace(" ", "").split(","):
         pytest.fail(f"FACESHOT_REQUIRE={what}, but {reason}", pytrace=False)
     pytest.skip(reason)
