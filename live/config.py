@@ -350,7 +350,16 @@ def _write_table(table: Mapping[str, Any], name: str, lines: list[str]) -> None:
     plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
     if plain:
         lines += ["", f"[{name}]"] if name else []
-        lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
+        lines += [f"{key} = {_toml(value)}" for key, value in plain.items()]
     for key, value in table.items():
         if isinstance(value, dict):
             _write_table(value, f"{name}.{key}" if name else key, lines)
+
+
+def _toml(value: Any) -> str:
+    """A value on one line; JSON but for tables."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

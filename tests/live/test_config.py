@@ -136,3 +136,28 @@ def test_every_key_is_documented_and_can_be_set():
         for table in tables:
             model = model.model_fields[table].annotation
         assert model.model_fields[name].description, key
+
+
+def test_ice_servers_are_tables_and_survive_the_way_to_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "ice.toml"
+    file.write_text(
+        '[[ice.servers]]\nurls = "stun:stun.example:3478"\n'
+        '[[ice.servers]]\nurls = ["turn:t.example", "turns:t.example:5349?transport=tcp"]\nusername = "u"\ncredential = "p"\n'
+    )
+    config = load_config(file)
+    assert [server.urls for server in config.ice.servers] == [
+        ("stun:stun.example:3478",),
+        ("turn:t.example", "turns:t.example:5349?transport=tcp"),
+    ]
+    again = tmp_path / "again.toml"
+    again.write_text(to_toml(config))
+    assert load_config(again) == config
+
+
+@pytest.mark.parametrize("url", ["http://turn.example", "turn:", "stun:a b", "turn:x?transport=sctp", "stun:x\r\nSet-Cookie: y"])
+def test_what_is_no_ice_server_is_refused(tmp_path: Path, url: str) -> None:
+    file = tmp_path / "ice.toml"
+    file.write_text(f"[[ice.servers]]\nurls = [{json.dumps(url)}]\n")
+    with pytest.raises(ConfigError) as refused:
+        load_config(file)
+    assert "STUN or TURN" in str(refused.value)

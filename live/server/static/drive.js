@@ -50,7 +50,7 @@ const STATES = {
   blocked: ["No camera", "danger", "The camera is blocked", "Allow it for this page: tap the lock or “aA” in the address bar, then Camera, Allow.", "camera", "Try again"],
   nocamera: ["No camera", "danger", "No camera found", "Plug one in, or open this page on a phone.", "camera", "Try again"],
   busycamera: ["No camera", "danger", "The camera is in use", "Close the other app or tab that uses it.", "camera", "Try again"],
-  insecure: ["Not secure", "danger", "This page needs HTTPS", "Browsers give the camera to secure pages only. Start with faceshot live --lan and scan the code.", "lock", ""],
+  insecure: ["Not secure", "danger", "This page needs HTTPS", "Browsers give the camera to secure pages only. Start with faceshot live\u00a0-\u2060-\u2060lan and scan the code.", "lock", ""],
   unpaired: ["Not paired", "danger", "Scan a code to drive", "", "qr", ""],
 };
 let state = "";

@@ -198,7 +198,7 @@ def test_what_stands_in_the_way_of_a_camera_is_told(browser: Browser, pages: Any
         plain.add_init_script("Object.defineProperty(navigator, 'mediaDevices', { value: undefined })")
         plain.goto(f"{server.url}/drive")
         until(plain, STATE.format("insecure"))
-        assert "--lan" in plain.inner_text("#text")
+        assert "lan and scan the code" in plain.inner_text("#text")
         for error, state in (
             ("NotAllowedError", "blocked"),
             ("NotFoundError", "nocamera"),
