@@ -162,8 +162,7 @@ def announce_lan(invite: Invite, line: StatusLine) -> None:
     """The QR code that makes a phone the camera, and the link for viewers."""
     if invite.secure:
         drive = invite.link("/drive", "drive")
-        if line.is_terminal:
-            line.say(f"\n{qr_text(drive)}\n")
+        line.draw(f"\n{qr_text(drive)}\n")
         line.say(f"  phone         {drive}")
         line.say("                Scan it with the phone's camera; it lets one device in, within ten minutes.")
         if invite.own_certificate:

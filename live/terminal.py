@@ -104,10 +104,6 @@ class StatusLine:
         self._since = plain_every
         self._words = ""
 
-    @property
-    def is_terminal(self) -> bool:
-        return self._tty
-
     def update(self, text: str) -> None:
         text = printable(text)
         if self._tty:
@@ -128,6 +124,12 @@ class StatusLine:
         """A line that stays, above the status."""
         self.clear()
         print("\n".join(map(printable, text.split("\n"))), file=self._stream, flush=True)
+
+    def draw(self, picture: str) -> None:
+        """A picture of our own making, with its control sequences; only a terminal can show it."""
+        if self._tty:
+            self.clear()
+            print(picture, file=self._stream, flush=True)
 
     def clear(self) -> None:
         if self._tty:

@@ -37,6 +37,7 @@ def test_the_webcam_config_is_the_default_written_out() -> None:
         ("obs", "output.background", "transparent"),
         ("zoom", "output.sinks", ("vcam",)),
         ("record", "output.sinks", ("take.webm",)),
+        ("phone", "server.lan", True),
     ],
 )
 def test_it_sets_what_its_name_says(name: str, key: str, value: object) -> None:

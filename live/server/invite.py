@@ -16,6 +16,8 @@ from live.server.access import Access, Scope
 
 __all__ = ["Invite", "lan_addresses", "qr_svg", "qr_text"]
 
+_HALVES = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
+_BLACK_ON_WHITE, _PLAIN = "\x1b[38;5;16;48;5;231m", "\x1b[0m"
 _BRIDGES = ("docker", "br-", "veth", "virbr", "lxc", "cni", "podman")
 
 
@@ -99,11 +101,13 @@ def qr_svg(text: str) -> str:
 
 
 def qr_text(text: str) -> str:
-    """A QR code in half-block characters for a terminal."""
-    import io
-
+    """A QR code for a terminal: half blocks, black on white whatever the terminal's colours are."""
     import segno
 
-    out = io.StringIO()
-    segno.make(text, error="l", micro=False).terminal(out, border=2, compact=True)
-    return out.getvalue().rstrip("\n")
+    rows = [list(row) for row in segno.make(text, error="l", micro=False).matrix_iter(border=2)]
+    rows += [[0] * len(rows[0])] * (len(rows) % 2)
+    lines = []
+    for upper, lower in zip(rows[::2], rows[1::2], strict=True):
+        blocks = "".join(_HALVES[bool(above), bool(below)] for above, below in zip(upper, lower, strict=True))
+        lines.append(f"{_BLACK_ON_WHITE}{blocks}{_PLAIN}")
+    return "\n".join(lines)

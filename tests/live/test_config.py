@@ -1,5 +1,8 @@
 """Configuration: where a value comes from, and errors that say what to type."""
 
+import json
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -142,7 +145,8 @@ def test_ice_servers_are_tables_and_survive_the_way_to_a_file(tmp_path: Path) ->
     file = tmp_path / "ice.toml"
     file.write_text(
         '[[ice.servers]]\nurls = "stun:stun.example:3478"\n'
-        '[[ice.servers]]\nurls = ["turn:t.example", "turns:t.example:5349?transport=tcp"]\nusername = "u"\ncredential = "p"\n'
+        '[[ice.servers]]\nurls = ["turn:t.example", "turns:t.example:5349?transport=tcp"]\n'
+        'username = "u"\ncredential = "p"\n'
     )
     config = load_config(file)
     assert [server.urls for server in config.ice.servers] == [
@@ -154,7 +158,9 @@ def test_ice_servers_are_tables_and_survive_the_way_to_a_file(tmp_path: Path) ->
     assert load_config(again) == config
 
 
-@pytest.mark.parametrize("url", ["http://turn.example", "turn:", "stun:a b", "turn:x?transport=sctp", "stun:x\r\nSet-Cookie: y"])
+@pytest.mark.parametrize(
+    "url", ["http://turn.example", "turn:", "stun:a b", "turn:x?transport=sctp", "stun:x\r\nSet-Cookie: y"]
+)
 def test_what_is_no_ice_server_is_refused(tmp_path: Path, url: str) -> None:
     file = tmp_path / "ice.toml"
     file.write_text(f"[[ice.servers]]\nurls = [{json.dumps(url)}]\n")
