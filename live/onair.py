@@ -20,6 +20,7 @@ from live.server.access import Access
 from live.server.invite import Invite, qr_text
 from live.server.serve import Lan, invite_to, listen, listen_lan, serve
 from live.show import Show
+from live.sources.phone import PHONE
 from live.terminal import StatusLine, status_text, summary_text
 
 __all__ = ["on_air"]
@@ -176,6 +177,8 @@ def announce_lan(invite: Invite, line: StatusLine) -> None:
 
 def source_hints(asked: str, used: str) -> list[str]:
     """How to use something else than the source that was chosen for the user."""
+    if used == PHONE:
+        return ["It idles until somebody drives: a phone (with --lan), a browser at /drive, a WHIP program at /whip."]
     if "demo" not in (asked, used):
         return []
     why = "No webcam was found, so the demo plays." if asked == "auto" else "The demo plays."

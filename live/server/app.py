@@ -48,8 +48,10 @@ _VIEW_POLICY = (
     "base-uri 'none'; form-action 'none'"
 )
 # The phone page shows its own camera and nothing else; a viewer may listen.
-_DRIVE_POLICY = f"{_CONTROL_POLICY}; media-src 'self' blob: mediastream:"
-_WATCH_POLICY = f"{_VIEW_POLICY}; media-src 'self' blob: mediastream:"
+# (Safari before 15.4 does not count WebSockets of the same origin as 'self'.)
+_MEDIA = "media-src 'self' blob: mediastream:; connect-src 'self' ws: wss:"
+_DRIVE_POLICY = f"{_CONTROL_POLICY}; {_MEDIA}"
+_WATCH_POLICY = f"{_VIEW_POLICY}; {_MEDIA}"
 
 
 class _Static(StaticFiles):

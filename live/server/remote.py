@@ -43,6 +43,7 @@ __all__ = ["Remote"]
 log = logging.getLogger(__name__)
 
 CONNECT_NS = 10_000_000_000  # a session that has no connection by then is given up
+SILENT_NS = 15_000_000_000  # a driver who sends nothing for that long, and did not say so, is gone
 TICK_NS = 1_000_000_000
 RETRY_AFTER_S = 2
 
@@ -340,13 +341,21 @@ class Remote:
     async def _look_after(self, sessions: dict[str, _Seated], key: str, seated: _Seated) -> None:
         peer = seated.peer
         waited_ns = self._show.clock.now_ns() - peer.opened_ns
-        if peer.state in ("failed", "closed") or (peer.state != "connected" and waited_ns > CONNECT_NS):
+        never = peer.state != "connected" and waited_ns > CONNECT_NS
+        if peer.state in ("failed", "closed") or never or (sessions is self._drivers and self._silent(seated)):
             await self._end(sessions, key)
             return
         if peer.state == "connected":
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(0.5):
                     seated.facts = await peer.measure()
+
+    def _silent(self, seated: _Seated) -> bool:
+        """aiortc notices after half a minute that a phone is out of power; its pictures tell sooner."""
+        if seated.peer.state != "connected" or seated.who in self._paused:
+            return False
+        heard_ns = seated.peer.last_picture_ns or seated.peer.opened_ns
+        return bool(self._show.clock.now_ns() - heard_ns > SILENT_NS)
 
     def _driver_changed(self, who: str) -> None:
         if any(seated.who == who and seated.peer.state == "connected" for seated in self._drivers.values()):

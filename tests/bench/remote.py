@@ -8,7 +8,8 @@
                camera plays, read off the camera by the server and burned into the character. From the camera's capture
                time to the viewer page's presentation. `before` is the same without any of our measures
     reception  from a picture's last packet to its decoded pixels, with and without emission on the marker bit
-    ramp       how soon full size arrives, with and without a seeded bandwidth estimate
+    ramp       how soon full size arrives from a grainy camera, with and without a seeded bandwidth estimate and the
+               page's wish to keep the size
     viewers    processor time of the server with 1 and 8 WHEP viewers, time to a joining viewer's first keyframe; here
                the demo drives, so that nothing else wants the processor
     loss       5 % of the packets lost, 50 ms jitter, with and without skipping what is lost
@@ -51,8 +52,12 @@ SCENARIOS = ("chain", "reception", "ramp", "viewers", "loss")
 NO_TARGET = "Object.defineProperty(RTCRtpReceiver.prototype, 'jitterBufferTarget', { get: () => null, set: () => {} });"
 
 
-def make_camera(clip: Path, out: Path) -> None:
-    """A fake camera's film: the clip to and fro, with a frame number in the corner that the face leaves free."""
+def make_camera(clip: Path, out: Path, noise: int = 0) -> None:
+    """A fake camera's film: the clip to and fro, with a frame number in the corner that the face leaves free.
+
+    Noise makes it as hard to encode as a dim room.
+    """
+    rng = np.random.default_rng(0)
     with av.open(str(clip)) as container:
         faces = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     width, height = CAMERA_WH
@@ -63,6 +68,9 @@ def make_camera(clip: Path, out: Path) -> None:
             face = cv2.resize(faces[there_and_back[number % len(there_and_back)]], (height, height))
             picture = np.full((height, width, 3), 60, np.uint8)
             picture[:, (width - height) // 2 : (width + height) // 2] = face
+            if noise:
+                grain = rng.integers(-noise, noise + 1, picture.shape[:2], np.int16)[..., None]
+                picture = np.clip(picture + grain, 0, 255).astype(np.uint8)
             timecode.paint(picture, number, 32)
             film.write(b"FRAME\n" + cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420).tobytes())
 
@@ -101,11 +109,13 @@ def chromium(film: Path) -> Iterator[Any]:
         browser.close()
 
 
-def drive(browser: Any, url: str) -> Any:
-    """The phone page, live."""
+def drive(browser: Any, url: str, stock: bool = False) -> Any:
+    """The phone page, live. `stock`: without its wish to keep the size."""
     context = browser.new_context(viewport={"width": 200, "height": 240}, permissions=["camera"])
     page = context.new_page()
     page.add_init_script(timecode.READ_JS)
+    if stock:
+        page.add_init_script("RTCRtpSender.prototype.setParameters = () => Promise.resolve();")
     page.goto(f"{url}/drive")
     for _ in range(200):
         state = page.evaluate("document.documentElement.dataset.state")
@@ -157,7 +167,7 @@ def chain_delays(sent: list[list[float]], got: list[list[float]]) -> list[float]
 
 def run_reception(folder: Path, film: Path, seconds: float, stock: Sequence[str], *more: str) -> dict[str, Any]:
     with show(folder, *more, "--stock", *stock) as (url, measured, _), chromium(film) as browser:
-        drive(browser, url).wait_for_timeout(seconds * 1000)
+        drive(browser, url, stock="seed" in stock).wait_for_timeout(seconds * 1000)
     return _without_cpu(measured)
 
 
@@ -275,8 +285,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             result["reception"] = run_reception(folder, film, args.seconds, [], *look)
             result["reception_before"] = run_reception(folder, film, args.seconds, ["marker"], *look)
         if "ramp" in args.scenario:
-            result["ramp"] = run_reception(folder, film, 8, [], *look)
-            result["ramp_before"] = run_reception(folder, film, 8, ["seed"], *look)
+            grainy = Path(place) / "grainy.y4m"
+            make_camera(args.clip, grainy, noise=40)
+            result["ramp"] = run_reception(folder, grainy, 10, [], *look)
+            result["ramp_before"] = run_reception(folder, grainy, 10, ["seed"], *look)
         if "viewers" in args.scenario:
             result["viewers"] = run_viewers(folder, args.seconds, look)
         if "loss" in args.scenario:

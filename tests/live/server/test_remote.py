@@ -14,7 +14,7 @@ import pytest
 
 from live.clock import LoopClock
 from live.server import remote as remote_module
-from live.server.remote import CONNECT_NS, Remote
+from live.server.remote import CONNECT_NS, SILENT_NS, Remote
 from live.server.seats import GRACE_NS
 from live.sources.phone import PHONE
 from live.workers import InlineWorker
@@ -236,6 +236,7 @@ class FakePeer:
         self.state = "new"
         self.opened_ns = self.clock.now_ns()
         self.size_wh = None
+        self.last_picture_ns: int | None = None
         self.closed = 0
 
     async def answer(self, offer: Any) -> str:
@@ -329,12 +330,32 @@ def test_a_driver_who_vanishes_keeps_the_seat_and_then_loses_it(monkeypatch: pyt
     in_virtual_time(monkeypatch, test)
 
 
+def test_a_driver_who_falls_silent_is_gone_unless_it_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(remote: Remote, show: Any) -> None:
+        await drive(remote, "a")
+        peer_of(remote).become("connected")
+        peer_of(remote).last_picture_ns = show.clock.now_ns()
+        remote.set_paused("a", True)
+        await later(show, 2 * SILENT_NS)
+        assert remote.seat_of("a") == "live"
+        peer_of(remote).last_picture_ns = show.clock.now_ns()
+        remote.set_paused("a", False)
+        await later(show, SILENT_NS - SECOND)
+        assert remote._drivers
+        await later(show, 3 * SECOND)
+        assert remote._drivers == {}
+        assert remote.seat_of("a") == "connecting"  # kept for a while
+
+    in_virtual_time(monkeypatch, test)
+
+
 def test_who_picks_another_source_meanwhile_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(remote: Remote, show: Any) -> None:
         await drive(remote, "a")
         peer_of(remote).become("connected")
         await later(show, SECOND)
         await show.set_source("other")
+        peer_of(remote).last_picture_ns = show.clock.now_ns()
         await later(show, 5 * SECOND)
         assert show.config.source.spec == "other"
         assert remote.state()["phone"]["on_air"] is False
