@@ -90,9 +90,7 @@ def build_source(spec: str, config: Config, clock: Clock, phone: PhoneInlet | No
         MotionClipError: the clip is damaged.
     """
     if spec == PHONE:
-        if phone is None or not config.server.enabled:
-            raise SourceError("A phone comes through the server, which is off.", "Use --set server.enabled=true")
-        remote: Source = _load(SOURCES["phone"])(phone)
+        remote: Source = _load(SOURCES["phone"])(phone if config.server.enabled else None)
         return remote
     how = {"realtime": config.source.realtime, "loop": config.source.loop}
     path = Path(spec).expanduser()

@@ -12,12 +12,14 @@ from collections.abc import AsyncIterator, Callable
 from faceshot.types import CameraImage, UInt8
 from live.clock import Clock
 from live.edges import Closed, Latest, Packet
+from live.errors import SourceError
 from live.stages import SourceInfo
 from live.workers import ThreadWorker, Worker
 
 __all__ = ["PHONE", "PhoneInlet", "PhoneSource"]
 
 PHONE = "phone"
+ASKED_WH = (640, 480)  # of our own page; a phone held upright turns it, and other senders have sizes of their own
 
 Picture = Callable[[], UInt8]
 """Makes the (H, W, 3) uint8 RGB picture, in the worker and only when somebody wants it."""
@@ -57,16 +59,18 @@ class PhoneInlet:
 
 
 class PhoneSource:
-    """Pictures of whoever drives through `inlet`."""
+    """Pictures of whoever drives through `inlet`; None: there is no server that could leave any there."""
 
-    def __init__(self, inlet: PhoneInlet, worker: Worker | None = None) -> None:
+    def __init__(self, inlet: PhoneInlet | None, worker: Worker | None = None) -> None:
         self._inlet = inlet
         self._worker = worker or ThreadWorker("phone")
         self._edge: Latest[Picture] | None = None
 
     async def open(self) -> SourceInfo:
+        if self._inlet is None:
+            raise SourceError("A phone comes through the server, which is off.", "Use --set server.enabled=true")
         self._edge = self._inlet.attach()
-        return SourceInfo(PHONE, 30.0, None, live=True, mirrored=True)
+        return SourceInfo(PHONE, 30.0, ASKED_WH, live=True, mirrored=True)
 
     async def packets(self) -> AsyncIterator[Packet[CameraImage]]:
         assert self._edge is not None
@@ -79,6 +83,6 @@ class PhoneSource:
             return
 
     async def close(self) -> None:
-        if self._edge is not None:
+        if self._inlet is not None and self._edge is not None:
             self._inlet.detach(self._edge)
         await self._worker.close()

@@ -28,6 +28,7 @@ from live.sources.camera import CameraSource
 from live.sources.cameras import CameraInfo
 from live.sources.clip import ClipSource
 from live.sources.file import FileSource
+from live.sources.phone import PhoneInlet, PhoneSource
 from live.stages import Sink, Source, Tracker
 from live.workers import InlineWorker
 from tests import virtual_time
@@ -70,6 +71,20 @@ def file(path: Path, clock: Clock) -> FileSource:
     return FileSource(path, clock, worker=InlineWorker("decode", clock))
 
 
+class BusyInlet(PhoneInlet):
+    """Somebody drives as soon as the source is open."""
+
+    def attach(self) -> Any:
+        edge = super().attach()
+        self.driving = asyncio.ensure_future(self._drive(edge))
+        return edge
+
+    async def _drive(self, edge: Any) -> None:
+        while self._edge is edge:
+            self.offer(lambda: np.zeros((480, 640, 3), np.uint8))
+            await self._clock.sleep_until_ns(self._clock.now_ns() + 33_000_000)
+
+
 SOURCE_CASES = [
     SourceCase(
         FileSource,
@@ -86,6 +101,11 @@ SOURCE_CASES = [
         lambda folder, clock: camera(clock, "0"),
         lambda folder, clock: camera(clock, "1"),
         asyncio.run,  # has a thread of its own, so time cannot be virtual
+    ),
+    SourceCase(
+        PhoneSource,
+        lambda folder, clock: PhoneSource(BusyInlet(clock), InlineWorker("phone", clock)),
+        lambda folder, clock: PhoneSource(None, InlineWorker("phone", clock)),
     ),
     SourceCase(
         ScriptedSource,
