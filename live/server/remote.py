@@ -149,9 +149,13 @@ class Remote:
             )
         if verdict == "refused":
             return _refusal(403, "The control page said no.")
-        for key in list(self._drivers):  # a 201 that was lost on its way, a reload, a take-over
-            await self._end(self._drivers, key)
         peers = await self._peers()
+        if self.seat.holder is None or self.seat.holder.who != who:
+            return _refusal(409, "The seat was taken meanwhile.", (("Retry-After", str(RETRY_AFTER_S)),))
+        for seated in self._drivers.values():  # a 201 that was lost on its way, a reload, a take-over
+            self._paused.discard(seated.who)
+            self._spawn(_quietly(seated.peer.close()))
+        self._drivers.clear()  # and from here to the new one nothing is awaited: never are there two
         driver: Driver = peers.Driver(
             self._show.clock,
             self._servers,

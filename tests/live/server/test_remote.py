@@ -330,6 +330,17 @@ def test_a_driver_who_vanishes_keeps_the_seat_and_then_loses_it(monkeypatch: pyt
     in_virtual_time(monkeypatch, test)
 
 
+def test_requests_at_the_same_time_make_one_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(remote: Remote, show: Any) -> None:
+        assert await asyncio.gather(*(drive(remote, "a") for _ in range(4))) == [201] * 4
+        assert len(remote._drivers) == 1
+        others = await asyncio.gather(*(drive(remote, who) for who in ("b", "c", "a")))
+        assert others == [409, 409, 201]
+        assert len(remote._drivers) == 1
+
+    in_virtual_time(monkeypatch, test)
+
+
 def test_a_driver_who_falls_silent_is_gone_unless_it_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(remote: Remote, show: Any) -> None:
         await drive(remote, "a")
