@@ -6,6 +6,7 @@ FaceshotError               what went wrong, where, measured against allowed, an
 │   └── NoFace              a readable picture in which no face was found
 ├── CharacterFileError      a `.faceshot` file is damaged, hostile or from another version
 ├── MotionClipError         a motion clip file is damaged or from another version
+├── GalleryError            an appearance gallery is damaged, incomplete, or made with another backbone
 └── WeightsMissing          model files are not there; carries the command that fetches them
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 __all__ = [
     "CharacterFileError",
     "FaceshotError",
+    "GalleryError",
     "MotionClipError",
     "NoFace",
     "PictureError",
@@ -57,6 +59,10 @@ class CharacterFileError(FaceshotError):
 
 class MotionClipError(FaceshotError):
     """A motion clip is damaged or of an unknown version."""
+
+
+class GalleryError(FaceshotError):
+    """An appearance gallery is damaged, incomplete, or made with another backbone."""
 
 
 class WeightsMissing(FaceshotError):

@@ -139,9 +139,7 @@ def stopping_feature(
     hook = backbone.unet.up_blocks[settings.block].register_forward_hook(stop)
     try:
         with torch.inference_mode():
-            backbone.unet(
-                z.to(backbone.unet.dtype), settings.t, **_conditions(backbone, len(z), prompt, image_embeds)
-            )
+            backbone.unet(z.to(backbone.unet.dtype), settings.t, **_conditions(backbone, len(z), prompt, image_embeds))
     except _Reached:
         pass
     finally:

@@ -224,7 +224,10 @@ def models_list(as_json: Annotated[bool, AS_JSON] = False) -> None:
 @models_app.command("pull")
 def models_pull(
     kinds: Annotated[
-        list[str] | None, typer.Argument(metavar="KIND...", help="Names from `models list`; none: all of them.")
+        list[str] | None,
+        typer.Argument(
+            metavar="KIND...", help="Names from `models list`, e.g. matching; none: what the tracker needs."
+        ),
     ] = None,
 ) -> None:
     """Fetch model files, with a progress bar, checked against their sha256."""

@@ -128,7 +128,10 @@ def models_list(as_json: bool) -> int:
         where = str(places[entry.file] or "not here")
         rows.append((entry.kind, entry.file, f"{entry.size / 1e6:.1f}", entry.licence, where, entry.needed_by))
     print_rows(rows)
-    print(f"\nSearched: {', '.join(str(place) for place in weights.search_folders())}")
+    print()
+    for word, kinds in weights.GROUPS.items():
+        print(f"{word}: {', '.join(kinds)}")
+    print(f"Searched: {', '.join(str(place) for place in weights.search_folders())}")
     return OK
 
 
@@ -176,15 +179,20 @@ def _entries(kinds: Iterable[str]) -> list[Any]:
     import difflib
 
     from faceshot import weights
+    from faceshot.matching_files import GALLERY
     from live.errors import ConfigError
+    from live.fetch import list_hub
 
-    wanted, known = list(kinds), sorted({entry.kind for entry in weights.MANIFEST})
+    asked = list(kinds) or list(weights.DEFAULT_KINDS)
+    wanted = [one for kind in asked for one in weights.GROUPS.get(kind, (kind,))]
+    known = sorted({*(entry.kind for entry in weights.MANIFEST), *weights.GROUPS, GALLERY.kind})
     for kind in wanted:
         if kind not in known:
             near = difflib.get_close_matches(kind, known, 1)
             guess = f" Did you mean {near[0]}?" if near else ""
             raise ConfigError(f"There is no model kind {kind!r}.{guess}", f"Known: {', '.join(known)}")
-    return [entry for entry in weights.MANIFEST if not wanted or entry.kind in wanted]
+    listed = list_hub(GALLERY) if GALLERY.kind in wanted else []
+    return [*(entry for entry in weights.MANIFEST if entry.kind in wanted), *listed]
 
 
 @contextmanager
