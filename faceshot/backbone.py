@@ -1,7 +1,7 @@
 """The two diffusion backbones of the matcher, behind one interface: loading, text prompt, image prompts, latents.
 
     sd15-ip      Stable Diffusion 1.5 with IP-Adapter: the paper. Features of a picture depend on an image prompt.
-    sd21-plain   Stable Diffusion 2.1 without image prompts: what the published code runs, so the published gallery fits.
+    sd21-plain   Stable Diffusion 2.1 without image prompts: what the published code runs: its gallery fits.
 
 Networks are loaded when first used, from a folder in the layout of their hub repositories, never from the network, and
 those used only once (text and image encoder, VAE) make room again: a full-size UNet in single precision is 3.4 GB.
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path

@@ -210,7 +210,7 @@ def load_gallery(path: Path) -> Gallery:
                     f"{path} is no gallery of this version: schema {header.get('schema')!r} instead of {SCHEMA!r}.",
                     remake,
                 )
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
         return _from_tensors(header, tensors)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as bad:
         raise GalleryError(f"{path} is damaged or no gallery: {str(bad)[:200]}.", remake) from bad

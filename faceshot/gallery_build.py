@@ -1,6 +1,6 @@
 """Making a gallery out of pictures with landmarks, and the built-in one out of our own bundled characters.
 
-    FOLDER/DOMAIN/NAME.png + NAME.json or NAME.npy      (or .faceshot files, or pictures in which MediaPipe finds a face)
+    FOLDER/DOMAIN/NAME.png + NAME.json or NAME.npy   (or .faceshot files, or pictures in which MediaPipe finds a face)
 
 One picture after the other is worked on and kept in a folder beside the output; a run that was stopped goes on where it
 was, and that folder goes when the gallery is whole.
@@ -181,7 +181,8 @@ def open_gallery(
     settings: FeatureSettings | None = None,
     progress: MatchProgress = lambda stage, done, total: None,
 ) -> Gallery:
-    """The gallery that `spec` means: "built-in", a file, or a name in `galleries_folder()`. Refused if it does not fit."""
+    """The gallery that `spec` means: "built-in", a file, or a name in `galleries_folder()`; refused if it does not
+    fit."""
     if spec in ("", "built-in"):
         return built_in(backbone, settings, progress)
     path = Path(spec).expanduser()

@@ -1,8 +1,8 @@
 """The published repair of matched landmarks: points of a part are spread evenly along an ellipse or a circle.
 
 Source: the rearrangement of FaceShot's released code, which its paper does not mention. It keeps the ends of each arc,
-gives the points between them equal steps of angle, and lets each keep its own distance from the curve; the bridge of the
-nose becomes a straight line. Here it works on real numbers, where the original truncates to whole pixels.
+gives the points between them equal steps of angle, and lets each keep its own distance from the curve; the bridge of
+the nose becomes a straight line. Here it works on real numbers, where the original truncates to whole pixels.
 """
 
 from __future__ import annotations

@@ -204,8 +204,8 @@ def _weighted_distance(points: Float, goal: Float, weights: Float) -> float:
 def _in_order(points: Float, goal: Float) -> Float:
     """0 for points that come out of turn along their part's curve, else 1: neighbours must not change places."""
     keep = np.ones(len(points))
-    for index in (range(17), range(17, 22), range(22, 27), range(27, 31), range(31, 36), range(48, 55), range(60, 65)):
-        index = list(index)
+    for line in (range(17), range(17, 22), range(22, 27), range(27, 31), range(31, 36), range(48, 55), range(60, 65)):
+        index = list(line)
         steps = np.diff(goal[index], axis=0)
         lengths = np.linalg.norm(steps, axis=1)
         if lengths.min() < 1e-9:

@@ -24,6 +24,7 @@ __all__ = [
     "models_list",
     "models_pull",
     "models_verify",
+    "progress_bar",
     "read_config",
     "render",
 ]
@@ -58,7 +59,7 @@ def bench(config: Config, seconds: float, minutes: float, json_file: Path | None
     if config.source.spec == "auto":
         config = with_changes(config, {"source.spec": "demo"})
         print("No --source was given: the demo is measured, which needs no tracker.", file=sys.stderr)
-    with _progress() as bar:
+    with progress_bar() as bar:
         tasks: dict[str, Any] = {}
 
         def progress(run: str, part: float) -> None:
@@ -86,19 +87,20 @@ def render(config: Config, drive: str, out: Path, overwrite: bool) -> int:
     character = open_character(config.character.spec, config)
     animator = build_animator(config.animator.kind)
     try:
-        with _progress() as bar:
+        with progress_bar() as bar:
             tasks: dict[str, Any] = {}
 
             def progress(stage: str, done: int, total: int | None) -> None:
                 if stage not in tasks:
-                    tasks[stage] = bar.add_task({"track": "finding the face", "draw": "drawing"}[stage], total=total)
+                    words = {"track": "finding the face", "draw": "drawing"}
+                    tasks[stage] = bar.add_task(words.get(stage, stage), total=total)
                 bar.update(tasks[stage], completed=done, total=total)
 
             report = render_file(
                 character,
                 drive,
                 out,
-                lambda: build_tracker(config),
+                lambda: build_tracker(config, progress),
                 animator,
                 motion_settings(config.motion, bool(config.motion.mirror)),  # files are not mirrored by themselves
                 config.output.background,
@@ -146,7 +148,7 @@ def models_pull(kinds: Iterable[str]) -> int:
         if path is not None and weights.verify(entry, path) == "ok":
             print(f"{entry.file}: already here, {path}")
             continue
-        with _progress() as bar:
+        with progress_bar() as bar:
             task = bar.add_task(entry.file, total=entry.size)
 
             def progress(done: int, bar: Any = bar, task: Any = task) -> None:
@@ -196,7 +198,7 @@ def _entries(kinds: Iterable[str]) -> list[Any]:
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
+def progress_bar() -> Iterator[Any]:
     """A rich progress bar on stderr; silent where stderr is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn

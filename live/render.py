@@ -22,7 +22,7 @@ from live.stages import Tracker
 from live.video_reader import VideoReader
 from live.video_writer import VideoWriter, check_output
 
-__all__ = ["Progress", "Report", "render"]
+__all__ = ["Performance", "Progress", "Report", "read_performance", "render"]
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage ("track" or "draw"), frames done, and frames in all (None when unknown)."""
@@ -44,7 +44,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class _Performance:
+class Performance:
     """A driver after tracking: one state and one presentation time per frame.
 
     Attributes:
@@ -96,7 +96,7 @@ def render(
         raise SinkError(f"{out} is the driver itself.", "Choose another name for the output.")
     backdrop = parse_background(background)
     animator.load(character)
-    performance = _perform(drive, make_tracker, animator.needs_crop, progress)
+    performance = read_performance(drive, make_tracker, animator.needs_crop, progress)
     neutral = best_neutral(performance.states)
     if neutral is None:
         raise SourceError(
@@ -125,13 +125,19 @@ def render(
     return Report(len(performance.states), found, float(length_pts * performance.time_base))
 
 
-def _perform(
+def read_performance(
     drive: str | Path, make_tracker: Callable[[], Tracker], needs_crop: bool, progress: Progress
-) -> _Performance:
+) -> Performance:
+    """Track a driver from its first frame to its last; a motion clip is read as it is.
+
+    Args:
+        needs_crop: keep the face crops, for animators that encode motion from pixels.
+        progress: called with stage "track".
+    """
     if Path(drive).suffix == ".motion" or not Path(drive).suffix:
         clip = open_clip(str(drive))
         rate = Fraction(clip.fps).limit_denominator(1001)
-        return _Performance(clip.states, range(len(clip.states)), 1 / rate, 1, clip.fps, None)
+        return Performance(clip.states, range(len(clip.states)), 1 / rate, 1, clip.fps, None)
     states: list[FaceState] = []
     pts: list[int] = []
     with VideoReader(drive) as reader:
@@ -147,11 +153,11 @@ def _perform(
         finally:
             tracker.close()
         interval_pts = max(1, round(reader.interval_ns / 1e9 / reader.time_base))
-        return _Performance(states, pts, reader.time_base, interval_pts, reader.fps, reader.path)
+        return Performance(states, pts, reader.time_base, interval_pts, reader.fps, reader.path)
 
 
 def _draw(
-    performance: _Performance,
+    performance: Performance,
     puppeteer: Puppeteer,
     animator: Animator,
     canvas: Canvas,
