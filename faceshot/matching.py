@@ -182,13 +182,12 @@ def _elsewhere(cosines: Float32, x: int, y: int, radius: float) -> float:
 
 
 def _between_pixels(cosines: Float32, x: int, y: int, cell: float) -> tuple[float, float]:
-    """The top of the hill around the best pixel.
+    """The top of the hill around the best pixel: a parabola through neighbours an eighth of a cell away.
 
-    An interpolated map has its maxima on the middles of cells more often than it should, so the hill is measured one
-    cell to each side, where all four neighbours of the interpolation have changed, and a parabola is laid through.
+    Farther away the interpolated map has kinks, where other cells come in; nearer its slope drowns in rounding.
     """
     size = len(cosines)
-    reach = max(1, round(cell))
+    reach = max(1, round(cell / 8))
     xs = [max(0, x - reach), x, min(size - 1, x + reach)]
     ys = [max(0, y - reach), y, min(size - 1, y + reach)]
     return x + _vertex(xs, cosines[y, xs]), y + _vertex(ys, cosines[ys, x])

@@ -64,6 +64,7 @@ class MatchingTracker:
         self._points: Float | None = None
         self._grey: UInt8 | None = None
         self._offset = np.zeros((70, 2))
+        self._ease_left = 0
         self._since_match = 0
         self._confidence = 0.0
 
@@ -80,10 +81,10 @@ class MatchingTracker:
         followed, share = _follow(before, grey, self._points * scale)
         if share < _FOLLOWED_SHARE:
             return self._match(image, scale, ease=False)
-        step = self._offset / _EASE_FRAMES
-        left = np.linalg.norm(self._offset, axis=1, keepdims=True) > 1e-3
-        self._points = followed / scale + np.where(left, step, 0.0)
-        self._offset = self._offset - np.where(left, step, self._offset)
+        self._points = followed / scale
+        if self._ease_left:
+            self._points += self._offset / _EASE_FRAMES
+            self._ease_left -= 1
         self._since_match += 1
         if self._stride and self._since_match >= self._stride:
             return self._match(image, scale, ease=True)
@@ -99,9 +100,9 @@ class MatchingTracker:
             return FaceState.lost(image.size_wh)
         target = matched.points_xy.astype(np.float64)
         if ease and self._points is not None:
-            self._offset = _correction(self._points, target, matched)
+            self._offset, self._ease_left = _correction(self._points, target, matched), _EASE_FRAMES
         else:
-            self._points, self._offset = target, np.zeros((70, 2))
+            self._points, self._ease_left = target, 0
         self._confidence = float(np.clip(0.5 + sure, 0.0, 1.0))
         return self._state(image)
 
