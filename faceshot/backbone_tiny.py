@@ -12,7 +12,7 @@ from typing import Any
 from faceshot.backbone import ADAPTER_FILE, ADAPTER_FOLDER, BACKBONES, ENCODER_FOLDER, hushed
 from faceshot.placement import need_packages
 
-__all__ = ["make_tiny"]
+__all__ = ["make_tiny", "write_adapter", "write_tokenizer"]
 
 _CLIP_DIM = 24
 
@@ -49,7 +49,7 @@ def make_tiny(
             place = folder / spec.diffusion
             unet = _diffusion(place, channels, vae_channels, v_prediction=not spec.takes_image_prompt)
             if spec.takes_image_prompt:
-                _adapter(folder / ADAPTER_FOLDER / ADAPTER_FILE, unet)
+                write_adapter(folder / ADAPTER_FOLDER / ADAPTER_FILE, unet)
             made.append(place)
     return made
 
@@ -77,7 +77,7 @@ def _diffusion(place: Path, channels: tuple[int, ...], vae_channels: tuple[int, 
     )
     _calibrate(vae)
     vae.save_pretrained(place / "vae", variant="fp16")
-    _tokenizer(place / "tokenizer")
+    write_tokenizer(place / "tokenizer")
     text = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=514,
@@ -140,7 +140,7 @@ def _image_encoder(place: Path) -> None:
     CLIPVisionModelWithProjection(config).save_pretrained(place)
 
 
-def _adapter(path: Path, unet: Any) -> None:
+def write_adapter(path: Path, unet: Any, clip_dim: int = _CLIP_DIM) -> None:
     """IP-Adapter weights: a projection to four tokens, and a key and a value for each cross-attention, numbered as the
     real file numbers them (1, 3, 5 ... in the order of the attention processors)."""
     import torch
@@ -148,7 +148,7 @@ def _adapter(path: Path, unet: Any) -> None:
 
     cross = unet.config.cross_attention_dim
     tensors = {
-        "image_proj.proj.weight": torch.randn(4 * cross, _CLIP_DIM) * 0.3,
+        "image_proj.proj.weight": torch.randn(4 * cross, clip_dim) * 0.3,
         "image_proj.proj.bias": torch.zeros(4 * cross),
         "image_proj.norm.weight": torch.ones(cross),
         "image_proj.norm.bias": torch.zeros(cross),
@@ -165,7 +165,7 @@ def _adapter(path: Path, unet: Any) -> None:
     save_file(tensors, path)
 
 
-def _tokenizer(place: Path) -> None:
+def write_tokenizer(place: Path) -> None:
     """A byte-level vocabulary without merges, in the files of CLIP's tokenizer."""
     place.mkdir(parents=True, exist_ok=True)
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]

@@ -125,11 +125,15 @@ def _write_numbers(
         "face_found": [bool(state.found) for state in performance.states],
     }
     if out.suffix == ".json":
-        values: dict[str, Any] = {key: np.round(array, 4).tolist() for key, array in arrays.items()}
+        values: dict[str, Any] = {key: _plain(array) for key, array in arrays.items()}
         data = (json.dumps({**about, **values}) + "\n").encode()
         _put(out, lambda path: path.write_bytes(data))
     else:
         _put(out, lambda path: _save_npz(path, {**arrays, "about": np.array(json.dumps(about))}))
+
+
+def _plain(array: np.ndarray[Any, Any]) -> Any:
+    return array.tolist() if array.dtype == bool else np.round(array.astype(np.float64), 4).tolist()
 
 
 def _save_npz(path: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
