@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import numpy as np
 from PIL import Image
+from safetensors import SafetensorError
 
 from faceshot.errors import FaceshotError, WeightsMissing
 from faceshot.placement import Placement, need_packages, place
@@ -205,7 +206,7 @@ class Backbone:
                 network = kind.from_pretrained(
                     folder, variant=variant, local_files_only=True, use_safetensors=True, **{name: wanted}
                 )
-        except (OSError, ValueError, RuntimeError, KeyError) as bad:
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as bad:
             reason = str(bad).splitlines()[0][:200]
             raise WeightsMissing(
                 f"{file} cannot be loaded: {reason}.", f"Delete it, then type: faceshot models pull {self.spec.pull}"
@@ -233,7 +234,7 @@ class Backbone:
                     local_files_only=True,
                 )
                 loader.set_ip_adapter_scale(1.0)
-        except (OSError, ValueError, RuntimeError, KeyError) as bad:
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as bad:
             reason = str(bad).splitlines()[0][:200]
             raise WeightsMissing(
                 f"{path} does not fit the UNet of {self.spec.diffusion}: {reason}.",
