@@ -327,9 +327,9 @@ def models_make_tiny(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Gets the layout of a models folder.")],
 ) -> None:
     """Write small random models in the real layout, to try the whole path without a download; results mean nothing."""
-    from live import matching_commands
+    from live import commands
 
-    raise typer.Exit(matching_commands.make_tiny(kind, folder))
+    raise typer.Exit(commands.models_make_tiny(kind, folder))
 
 
 @gallery_app.command("build")

@@ -22,9 +22,9 @@ __all__ = [
     "doctor",
     "go_live",
     "models_list",
+    "models_make_tiny",
     "models_pull",
     "models_verify",
-    "progress_bar",
     "read_config",
     "render",
 ]
@@ -59,7 +59,7 @@ def bench(config: Config, seconds: float, minutes: float, json_file: Path | None
     if config.source.spec == "auto":
         config = with_changes(config, {"source.spec": "demo"})
         print("No --source was given: the demo is measured, which needs no tracker.", file=sys.stderr)
-    with progress_bar() as bar:
+    with _progress() as bar:
         tasks: dict[str, Any] = {}
 
         def progress(run: str, part: float) -> None:
@@ -87,7 +87,7 @@ def render(config: Config, drive: str, out: Path, overwrite: bool) -> int:
     character = open_character(config.character.spec, config)
     animator = build_animator(config.animator.kind)
     try:
-        with progress_bar() as bar:
+        with _progress() as bar:
             tasks: dict[str, Any] = {}
 
             def progress(stage: str, done: int, total: int | None) -> None:
@@ -148,7 +148,7 @@ def models_pull(kinds: Iterable[str]) -> int:
         if path is not None and weights.verify(entry, path) == "ok":
             print(f"{entry.file}: already here, {path}")
             continue
-        with progress_bar() as bar:
+        with _progress() as bar:
             task = bar.add_task(entry.file, total=entry.size)
 
             def progress(done: int, bar: Any = bar, task: Any = task) -> None:
@@ -156,6 +156,29 @@ def models_pull(kinds: Iterable[str]) -> int:
 
             path = fetch(entry, folder, progress)
         print(f"{entry.file}: {path}")
+    return OK
+
+
+TINY = {
+    "matching": "faceshot.backbone_tiny:make_tiny",
+}
+"""Makers of tiny random models: a folder to the folders or files written."""
+
+
+def models_make_tiny(kind: str, folder: Path) -> int:
+    """Tiny models in the layout of the real ones."""
+    import importlib
+
+    from live.errors import ConfigError, LiveError
+
+    if kind not in TINY:
+        raise ConfigError(f"There are no tiny models of kind {kind!r}.", f"Known: {', '.join(TINY)}")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise LiveError(f"{folder} is not empty: real models might be in it.", "Name a new folder.")
+    module, _, name = TINY[kind].partition(":")
+    for path in getattr(importlib.import_module(module), name)(folder):
+        print(path)
+    print(f"Random weights, to try things out: export FACESHOT_MODELS={folder.absolute()}")
     return OK
 
 
@@ -198,7 +221,7 @@ def _entries(kinds: Iterable[str]) -> list[Any]:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Any]:
+def _progress() -> Iterator[Any]:
     """A rich progress bar on stderr; silent where stderr is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn

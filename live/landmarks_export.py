@@ -30,7 +30,7 @@ from faceshot.puppeteer import MotionSettings, Puppeteer, best_neutral
 from faceshot.types import Character, Drive, Float32
 from live.errors import ConfigError, SinkError, SourceError
 from live.files import check_writable
-from live.render import Performance, Progress, read_performance
+from live.render import Progress, _Performance, _perform
 from live.stages import Tracker
 from live.video_writer import VideoWriter
 
@@ -62,7 +62,7 @@ def export_landmarks(
         Frames of the driver.
     """
     _check(out, style, overwrite)
-    performance = read_performance(drive, make_tracker, False, progress)
+    performance = _perform(drive, make_tracker, False, progress)
     neutral = best_neutral(performance.states)
     if neutral is None:
         raise SourceError(
@@ -100,7 +100,7 @@ def _check(out: Path, style: str, overwrite: bool) -> None:
 
 
 def _write_numbers(
-    out: Path, character: Character, drives: Sequence[Drive], performance: Performance, size: int | None
+    out: Path, character: Character, drives: Sequence[Drive], performance: _Performance, size: int | None
 ) -> None:
     fit = _fitting(character, size)
     times = [float((t - performance.pts[0]) * performance.time_base) for t in performance.pts]
@@ -145,7 +145,7 @@ def _write_for_animators(
     out: Path,
     character: Character,
     drives: Sequence[Drive],
-    performance: Performance,
+    performance: _Performance,
     style: str,
     size: int,
     overwrite: bool,

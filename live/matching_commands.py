@@ -1,26 +1,20 @@
-"""Bodies of the sub-commands around landmarks and their matcher: `landmarks`, `gallery`, `models make-tiny`."""
+"""Bodies of the sub-commands around landmarks and their matcher: `landmarks` and `gallery`."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from live.commands import progress_bar
+from live.commands import _progress
 from live.config import Config
 from live.errors import ConfigError, LiveError
 from live.terminal import print_rows
 
-__all__ = ["gallery_build", "gallery_import", "gallery_show", "landmarks", "make_tiny"]
+__all__ = ["gallery_build", "gallery_import", "gallery_show", "landmarks"]
 
 OK: Final = 0
-
-# kind of `models make-tiny` -> a function (folder) -> list of the folders it made
-TINY: Final[dict[str, str]] = {
-    "matching": "faceshot.backbone_tiny:make_tiny",
-}
 
 
 def landmarks(config: Config, drive: str, out: Path, style: str, size: int | None, overwrite: bool) -> int:
@@ -95,20 +89,6 @@ def gallery_show(spec: str, picture: Path | None) -> int:
     return OK
 
 
-def make_tiny(kind: str, folder: Path) -> int:
-    """Write small random models."""
-    if kind not in TINY:
-        raise ConfigError(f"There are no small models of kind {kind!r}.", f"Kinds are: {', '.join(TINY)}.")
-    if folder.is_dir() and any(folder.iterdir()):
-        raise LiveError(f"{folder} is not empty: real models might be in it.", "Name a new folder.")
-    module, _, function = TINY[kind].partition(":")
-    made: list[Path] = getattr(importlib.import_module(module), function)(folder)
-    for path in made:
-        print(path)
-    print(f"Random weights, to try things out: export FACESHOT_MODELS={folder.absolute()}")
-    return OK
-
-
 def _draw(gallery: Any, path: Path) -> None:
     """All pictures of a gallery side by side, landmarks in them."""
     import numpy as np
@@ -139,7 +119,7 @@ def _draw(gallery: Any, path: Path) -> None:
 def _stages() -> Iterator[Callable[[str, int, int | None], None]]:
     """A progress bar with a line for each stage, and its estimate of the time that is left."""
     words = {"track": "finding the face", "draw": "drawing"}
-    with progress_bar() as bar:
+    with _progress() as bar:
         tasks: dict[str, Any] = {}
 
         def progress(stage: str, done: int, total: int | None) -> None:

@@ -22,7 +22,7 @@ from live.stages import Tracker
 from live.video_reader import VideoReader
 from live.video_writer import VideoWriter, check_output
 
-__all__ = ["Performance", "Progress", "Report", "read_performance", "render"]
+__all__ = ["Progress", "Report", "render"]
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage ("track" or "draw"), frames done, and frames in all (None when unknown)."""
@@ -44,7 +44,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Performance:
+class _Performance:
     """A driver after tracking: one state and one presentation time per frame.
 
     Attributes:
@@ -96,7 +96,7 @@ def render(
         raise SinkError(f"{out} is the driver itself.", "Choose another name for the output.")
     backdrop = parse_background(background)
     animator.load(character)
-    performance = read_performance(drive, make_tracker, animator.needs_crop, progress)
+    performance = _perform(drive, make_tracker, animator.needs_crop, progress)
     neutral = best_neutral(performance.states)
     if neutral is None:
         raise SourceError(
@@ -125,19 +125,13 @@ def render(
     return Report(len(performance.states), found, float(length_pts * performance.time_base))
 
 
-def read_performance(
+def _perform(
     drive: str | Path, make_tracker: Callable[[], Tracker], needs_crop: bool, progress: Progress
-) -> Performance:
-    """Track a driver from its first frame to its last; a motion clip is read as it is.
-
-    Args:
-        needs_crop: keep the face crops, for animators that encode motion from pixels.
-        progress: called with stage "track".
-    """
+) -> _Performance:
     if Path(drive).suffix == ".motion" or not Path(drive).suffix:
         clip = open_clip(str(drive))
         rate = Fraction(clip.fps).limit_denominator(1001)
-        return Performance(clip.states, range(len(clip.states)), 1 / rate, 1, clip.fps, None)
+        return _Performance(clip.states, range(len(clip.states)), 1 / rate, 1, clip.fps, None)
     states: list[FaceState] = []
     pts: list[int] = []
     with VideoReader(drive) as reader:
@@ -153,11 +147,11 @@ def read_performance(
         finally:
             tracker.close()
         interval_pts = max(1, round(reader.interval_ns / 1e9 / reader.time_base))
-        return Performance(states, pts, reader.time_base, interval_pts, reader.fps, reader.path)
+        return _Performance(states, pts, reader.time_base, interval_pts, reader.fps, reader.path)
 
 
 def _draw(
-    performance: Performance,
+    performance: _Performance,
     puppeteer: Puppeteer,
     animator: Animator,
     canvas: Canvas,

@@ -85,7 +85,7 @@ def test_make_tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert main(["models", "make-tiny", "matching", str(tmp_path / "new")]) == 0
     assert made == [tmp_path / "new"] and "FACESHOT_MODELS=" in capsys.readouterr().out
     assert main(["models", "make-tiny", "cubism", str(tmp_path / "new")]) == 2
-    assert "no small models of kind 'cubism'" in capsys.readouterr().err
+    assert "no tiny models of kind 'cubism'" in capsys.readouterr().err
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "model").write_bytes(b"")
     assert main(["models", "make-tiny", "matching", str(tmp_path / "full")]) == 1
