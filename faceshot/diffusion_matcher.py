@@ -79,12 +79,13 @@ def diffusion_matcher(
     opened: list[Gallery] = []
 
     def match(rgb: UInt8, progress: MatchProgress) -> MatchedLandmarks:
-        if not opened:
-            opened.append(open_gallery(gallery, loaded, None, progress))
-        result = match_landmarks(rgb, opened[0], loaded, settings, progress)
-        if not keep:
-            loaded.release()
-        return result
+        try:
+            if not opened:
+                opened.append(open_gallery(gallery, loaded, None, progress))
+            return match_landmarks(rgb, opened[0], loaded, settings, progress)
+        finally:
+            if not keep:
+                loaded.release()
 
     return match
 

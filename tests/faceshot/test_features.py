@@ -210,3 +210,25 @@ def test_the_published_inversion(shared_golden: Path, case: str) -> None:
         assert np.abs(z.numpy() - expected[n - 1]).max() < 2e-5
     feature = stopping_feature(backbone, z, SETTINGS, prompt, None)
     assert np.abs(feature.numpy() - golden[f"{case}/out/feature"]).max() < 2e-4
+
+
+def test_a_picture_shifted_is_found_within_three_pixels(sd21: Backbone) -> None:
+    """Through VAE and UNet at 512 px. Random networks know shifts by their own stride (64 px) only: turned or scaled
+    content looks new to them, as it does not to trained ones. See `test_matching` for turning and scaling."""
+    import cv2
+
+    from faceshot.character import open_character
+    from faceshot.matching import match_vectors, sample
+    from faceshot.pictures import flatten
+
+    character = open_character("mika")
+    small = cv2.resize(flatten(character.rgba, (128, 128, 128)), None, fx=0.32, fy=0.32, interpolation=cv2.INTER_AREA)
+    squares = np.full((2, 512, 512, 3), 128, np.uint8)
+    squares[0, 92 : 92 + len(small), 92 : 92 + len(small)] = small
+    squares[1, 156 : 156 + len(small), 28 : 28 + len(small)] = small
+    points = (character.points_xy * 0.32 + 92).astype(np.float32)
+    reference, shifted = diffusion_features(sd21, squares, None, FeatureSettings(steps=10), batch=1)
+    found = match_vectors(shifted, sample(reference, points, 512), 512)
+    error = np.linalg.norm(found.points_xy - points - np.array([-64, 64]), axis=1)
+    assert (error < 3).mean() >= 0.95
+    assert np.median(error) < 1.0
