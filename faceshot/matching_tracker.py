@@ -31,6 +31,8 @@ _FOLLOWED_SHARE: Final = 0.4
 _EASE_FRAMES: Final = 8
 _LOST_BELOW: Final = 0.12
 """Mean confidence of a match that found no face."""
+_RETRY_FRAMES: Final = 12
+"""Frames to the next attempt where no face was found: a match takes seconds."""
 
 
 class MatchingTracker:
@@ -65,6 +67,7 @@ class MatchingTracker:
         self._grey: UInt8 | None = None
         self._offset = np.zeros((70, 2))
         self._ease_left = 0
+        self._wait = 0
         self._since_match = 0
         self._confidence = 0.0
 
@@ -76,6 +79,9 @@ class MatchingTracker:
         """The face in a frame; frames must come in order. `timestamp_ms` does not matter: flow knows no time."""
         grey, scale = _small_grey(image.rgb)
         before, self._grey = self._grey, grey
+        if self._points is None and self._wait:
+            self._wait -= 1
+            return FaceState.lost(image.size_wh)
         if self._points is None or before is None or before.shape != grey.shape:
             return self._match(image, scale, ease=False)
         followed, share = _follow(before, grey, self._points * scale)
@@ -96,7 +102,7 @@ class MatchingTracker:
         self._since_match = 0
         sure = float(matched.confidence[matched.visible].mean()) if matched.visible.any() else 0.0
         if sure < _LOST_BELOW and not ease:
-            self._points = None
+            self._points, self._wait = None, _RETRY_FRAMES - 1
             return FaceState.lost(image.size_wh)
         target = matched.points_xy.astype(np.float64)
         if ease and self._points is not None:
