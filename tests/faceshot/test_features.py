@@ -16,9 +16,10 @@ from faceshot import features
 from faceshot.backbone import Backbone, FeatureSettings
 from faceshot.errors import FaceshotError, ShapeError
 from faceshot.features import diffusion_features, invert, stopping_feature
-from tests.faceshot.conftest import QUICK, SMALL
+from tests.faceshot.conftest import QUICK
 
 torch = pytest.importorskip("torch")
+SMALL = 64
 SETTINGS = FeatureSettings(size=SMALL)
 
 
@@ -54,7 +55,7 @@ def test_one_step_is_the_closed_form(sd15: Backbone, sd21: Backbone, n: int) -> 
 
 
 def test_the_hook_sees_what_a_full_forward_computes(sd15: Backbone) -> None:
-    z = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    z = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     embeds = torch.from_numpy(sd15.image_embeds(list(pictures(2))))
     prompt = sd15.prompt_embeds(SETTINGS.prompt)
     stopped = stopping_feature(sd15, z, SETTINGS, prompt, embeds)
@@ -115,7 +116,7 @@ def test_an_image_prompt_changes_the_feature_as_an_adapter_should(sd15: Backbone
 
 def test_memory_that_runs_out_halves_the_batch(sd21: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     widths: list[int] = []
-    quick = np.ascontiguousarray(pictures(4)[:, :64, :64])
+    quick = pictures(4)
 
     def small(backbone: Backbone, scheduler: Any, latents: Any, *rest: Any) -> Any:
         widths.append(len(latents))
@@ -138,7 +139,7 @@ def test_memory_for_nothing_at_all_is_an_error_with_a_cure(sd21: Backbone, monke
         raise MemoryError
 
     monkeypatch.setattr(features, "invert", never)
-    with pytest.raises(FaceshotError, match="Not enough memory on cpu for one picture of 128 pixels") as caught:
+    with pytest.raises(FaceshotError, match="Not enough memory on cpu for one picture of 64 pixels") as caught:
         diffusion_features(sd21, pictures(2), None, SETTINGS)
     assert "matching.device" in caught.value.hint
 
@@ -153,8 +154,8 @@ def test_other_failures_are_not_taken_for_memory(sd21: Backbone, monkeypatch: py
 
 
 def test_what_does_not_belong_together_is_refused(sd15: Backbone, sd21: Backbone) -> None:
-    with pytest.raises(ShapeError, match=r"uint8 \(N, 128, 128, 3\)"):
-        diffusion_features(sd21, np.zeros((1, 64, 64, 3), np.uint8), None, SETTINGS)
+    with pytest.raises(ShapeError, match=r"uint8 \(N, 64, 64, 3\)"):
+        diffusion_features(sd21, np.zeros((1, 32, 32, 3), np.uint8), None, SETTINGS)
     with pytest.raises(ShapeError, match="sd15-ip needs image prompts"):
         diffusion_features(sd15, pictures(1), None, SETTINGS)
     with pytest.raises(ShapeError, match="sd21-plain takes no image prompts"):
@@ -227,7 +228,7 @@ def test_a_picture_shifted_is_found_within_three_pixels(sd21: Backbone) -> None:
     squares[0, 92 : 92 + len(small), 92 : 92 + len(small)] = small
     squares[1, 156 : 156 + len(small), 28 : 28 + len(small)] = small
     points = (character.points_xy * 0.32 + 92).astype(np.float32)
-    reference, shifted = diffusion_features(sd21, squares, None, FeatureSettings(steps=10), batch=1)
+    reference, shifted = diffusion_features(sd21, squares, None, FeatureSettings(steps=10, t=101), batch=1)
     found = match_vectors(shifted, sample(reference, points, 512), 512)
     error = np.linalg.norm(found.points_xy - points - np.array([-64, 64]), axis=1)
     assert (error < 3).mean() >= 0.95
