@@ -41,7 +41,8 @@ def need_packages(what: str, *names: str) -> None:
     """
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
-        needs = f"{what} needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed."
+        listed = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
+        needs = f"{what} needs {listed}, which {'is' if len(missing) == 1 else 'are'} not installed."
         raise FaceshotError(needs, GPU_EXTRA)
 
 

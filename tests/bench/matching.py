@@ -81,14 +81,16 @@ def make_full(folder: Path, name: str) -> None:
     (place / "scheduler" / "scheduler_config.json").write_text(json.dumps(schedule))
 
 
-def random_gallery(backbone: Backbone, k: int, width: int = 1280) -> Gallery:
+def random_gallery(backbone: Backbone, k: int) -> Gallery:
     """k pictures of noise in one domain, as large as a real one."""
     rng = np.random.default_rng(0)
     settings = FeatureSettings()
     squares = rng.integers(0, 256, (k, settings.size, settings.size, 3), dtype=np.uint8)
     points = np.repeat((canonical_template() * 230 + 256)[None], k, axis=0).astype(np.float32)
     keys = {(part, "noise"): len(index) for part, index in PARTS.items()}
-    embeds = rng.normal(size=(k, 1024)).astype(np.float32)
+    channels = backbone.unet.config.block_out_channels
+    width, dim = channels[-1 - settings.block], backbone.image_embeds([squares[0]]).shape[1]
+    embeds = rng.normal(size=(k, dim)).astype(np.float32)
     return Gallery(
         name="noise",
         backbone=backbone.spec.name,
@@ -130,16 +132,15 @@ def reckon(backbone: Backbone, k: int, batch: int) -> dict[str, Any]:
 
     short = FeatureSettings(steps=4, t=251)  # times 1 and 251: one step, then the feature
     squares = np.random.default_rng(1).integers(0, 256, (batch, short.size, short.size, 3), dtype=np.uint8)
-    prompts = np.zeros((batch, 1024), np.float32) if backbone.spec.takes_image_prompt else None
     start = time.perf_counter()
     backbone.latents(squares)
     encode_s = (time.perf_counter() - start) / batch
     start = time.perf_counter()
-    backbone.image_embeds(list(squares))
+    prompts = backbone.image_embeds(list(squares))
     look_s = (time.perf_counter() - start) / batch
     _ = backbone.unet
     latents, prompt = backbone.latents(squares), backbone.prompt_embeds(short.prompt)
-    embeds = None if prompts is None else torch.from_numpy(prompts)
+    embeds = torch.from_numpy(prompts) if backbone.spec.takes_image_prompt else None
     start = time.perf_counter()
     z = invert(backbone, backbone.scheduler(short.steps), latents, prompt, embeds, short.t)
     middle = time.perf_counter()
