@@ -27,12 +27,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from faceshot import topology
 from faceshot.archive import pack_arrays, read_archive, unpack_arrays, write_archive
 from faceshot.driver import observe, own_rotation
-from faceshot.errors import CharacterFileError, NoFace, PictureError
+from faceshot.errors import CharacterFileError, LandmarkError, NoFace, PictureError
 from faceshot.pictures import MIN_SIDE_PX, fit_within, flatten, read_picture
 from faceshot.rest_pose import as_provenance
 from faceshot.tracker import detect_face
@@ -45,6 +46,7 @@ __all__ = [
     "character_from_picture",
     "open_character",
     "read_character",
+    "read_landmarks",
     "resize",
     "write_character",
 ]
@@ -175,6 +177,41 @@ def _read_manual(path: Path) -> dict[str, Any] | None:
     if isinstance(about, dict) and ("landmarks" in about or path.name.endswith(".landmarks.json")):
         return about
     return None
+
+
+class HandMade(NamedTuple):
+    """Landmarks from a file.
+
+    Attributes:
+        points_xy: (70, 2) float32, pixels of the upright picture.
+        visible: (70,) bool.
+        kind: what the file says the character is; None when it says nothing.
+    """
+
+    points_xy: Float32
+    visible: NDArray[np.bool_]
+    kind: CharacterKind | None
+
+
+def read_landmarks(path: Path, size_wh: tuple[int, int]) -> HandMade:
+    """Landmarks that somebody placed by hand, from a JSON file as the head of this module describes it.
+
+    Raises:
+        LandmarkError: what is wrong with the file, and how it should read.
+    """
+    form = 'It should read {"landmarks": [[x, y], ...]} with 68 or 70 points in pixels of the picture.'
+    try:
+        about = _read_manual(path)
+    except CharacterFileError as error:
+        raise LandmarkError(error.message, form) from error
+    if about is None:
+        raise LandmarkError(f"{path.name} has no `landmarks`.", form)
+    rgba = np.zeros((size_wh[1], size_wh[0], 4), np.uint8)
+    try:
+        made = _build({"name": path.stem, "provenance": {}, **about}, rgba, {})
+    except _BAD_CONTENT as bad:
+        raise LandmarkError(f"{path.name} cannot be used: {_reason(bad)}.", form) from bad
+    return HandMade(made.points_xy, made.visible, made.kind if "kind" in about else None)
 
 
 def _from_manual(rgba: UInt8, name: str, about: Mapping[str, Any], file: str) -> Character:

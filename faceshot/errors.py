@@ -5,6 +5,7 @@ FaceshotError               what went wrong, where, measured against allowed, an
 ├── PictureError            a picture cannot be read or used
 │   └── NoFace              a readable picture in which no face was found
 ├── CharacterFileError      a `.faceshot` file is damaged, hostile or from another version
+├── LandmarkError           landmarks or clicks given by hand cannot be used, or no matcher could place any
 ├── MotionClipError         a motion clip file is damaged or from another version
 └── WeightsMissing          model files are not there; carries the command that fetches them
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 __all__ = [
     "CharacterFileError",
     "FaceshotError",
+    "LandmarkError",
     "MotionClipError",
     "NoFace",
     "PictureError",
@@ -53,6 +55,10 @@ class NoFace(PictureError):
 
 class CharacterFileError(FaceshotError):
     """A character file is damaged, hostile or of an unknown version."""
+
+
+class LandmarkError(FaceshotError):
+    """Landmarks or clicks given by hand cannot be used, or no matcher could place any."""
 
 
 class MotionClipError(FaceshotError):
