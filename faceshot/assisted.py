@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -240,9 +239,7 @@ def _complex(points: Float) -> NDArray[np.complex128]:
     return points[:, 0] + 1j * points[:, 1]
 
 
-def _align(
-    source: NDArray[np.complex128], target: NDArray[np.complex128], weights: Float
-) -> tuple[complex, complex]:
+def _align(source: NDArray[np.complex128], target: NDArray[np.complex128], weights: Float) -> tuple[complex, complex]:
     """Scale-and-turn and shift that lay `source` over `target` in weighted least squares."""
     weights = weights / weights.sum()
     middle, goal = weights @ source, weights @ target

@@ -44,6 +44,7 @@ __all__ = [
     "bundled_names",
     "bundled_summaries",
     "character_from_picture",
+    "check_landmarks",
     "open_character",
     "read_character",
     "read_landmarks",
@@ -58,6 +59,7 @@ _MEGABYTE = 1 << 20
 _REQUIRED = {"character.json": _MEGABYTE, "image.png": 32 * _MEGABYTE}
 _OPTIONAL = {"arrays.safetensors": 128 * _MEGABYTE}
 _REMAKE = "Make the character again from its picture, or get a fresh copy of the file."
+_LANDMARKS_FORM = 'It should read {"landmarks": [[x, y], ...]} with 68 or 70 points in pixels of the picture.'
 _ASSETS = Path(__file__).parent / "assets" / "characters"
 _FIRST = "mika"  # the default character, so it is also the first one on offer
 
@@ -199,18 +201,30 @@ def read_landmarks(path: Path, size_wh: tuple[int, int]) -> HandMade:
     Raises:
         LandmarkError: what is wrong with the file, and how it should read.
     """
-    form = 'It should read {"landmarks": [[x, y], ...]} with 68 or 70 points in pixels of the picture.'
     try:
         about = _read_manual(path)
     except CharacterFileError as error:
-        raise LandmarkError(error.message, form) from error
+        raise LandmarkError(error.message, _LANDMARKS_FORM) from error
     if about is None:
-        raise LandmarkError(f"{path.name} has no `landmarks`.", form)
+        raise LandmarkError(f"{path.name} has no `landmarks`.", _LANDMARKS_FORM)
+    return check_landmarks(about, size_wh, path.name)
+
+
+def check_landmarks(about: Mapping[str, Any], size_wh: tuple[int, int], name: str) -> HandMade:
+    """Landmarks as JSON holds them: `landmarks`, and `visible` and `kind` if they are there.
+
+    Args:
+        size_wh: of the picture that they are for.
+        name: what messages call them.
+
+    Raises:
+        LandmarkError: what is wrong with them.
+    """
     rgba = np.zeros((size_wh[1], size_wh[0], 4), np.uint8)
     try:
-        made = _build({"name": path.stem, "provenance": {}, **about}, rgba, {})
+        made = _build({**about, "name": name, "provenance": {}}, rgba, {})
     except _BAD_CONTENT as bad:
-        raise LandmarkError(f"{path.name} cannot be used: {_reason(bad)}.", form) from bad
+        raise LandmarkError(f"{name} cannot be used: {_reason(bad)}.", _LANDMARKS_FORM) from bad
     return HandMade(made.points_xy, made.visible, made.kind if "kind" in about else None)
 
 
@@ -221,7 +235,7 @@ def _from_manual(rgba: UInt8, name: str, about: Mapping[str, Any], file: str) ->
     except _BAD_CONTENT as bad:
         raise CharacterFileError(
             f"{file} cannot be used: {_reason(bad)}.",
-            'It should read {"landmarks": [[x, y], ...]} with 68 or 70 points in pixels of the picture.',
+            _LANDMARKS_FORM,
         ) from bad
     return _scaled(character, fit_within(rgba, MAX_SIDE_PX))
 

@@ -28,7 +28,26 @@ Float = NDArray[np.float64]
 
 UNIT: Final = 96.0
 _WIDE, _HIGH, _EYES_AT = 3.4, 3.6, 1.15  # the view in eye distances; the eyes' height in it
-_T=dict(lim=.7,ends=.17,prior=.12,bend=.1,dev=.04,sf=1.5,sw=7.,es=.25,jr=.12,jp=.25,jb=.05,jd=.07,jt=.4,br=.3,bp=.12,bt=.4,bd=.04,bw=.6)
+_T = dict(
+    lim=0.7,
+    ends=0.17,
+    prior=0.12,
+    bend=0.1,
+    dev=0.04,
+    sf=1.5,
+    sw=7.0,
+    es=0.25,
+    jr=0.12,
+    jp=0.25,
+    jb=0.05,
+    jd=0.07,
+    jt=0.4,
+    br=0.3,
+    bp=0.12,
+    bt=0.4,
+    bd=0.04,
+    bw=0.6,
+)
 _MIN_TRUST: Final = 0.15
 
 
@@ -151,7 +170,7 @@ def _eye(view: _View, local: Float, ring: tuple[int, ...], pupil: int, clicked: 
     strong = float(np.percentile(np.linalg.norm(patch, axis=-1), 88))
     if strong < 0.004:
         return None
-    limits = np.array([0.02 if clicked else 0.05, 0.02 if clicked else 0.05, _T['es'], _T['es'], 0.12])
+    limits = np.array([0.02 if clicked else 0.05, 0.02 if clicked else 0.05, _T["es"], _T["es"], 0.12])
     limits[:2] *= UNIT
     curve = _closed_curve(rest) - middle
     turned = np.roll(curve, -1, axis=0) - np.roll(curve, 1, axis=0)
@@ -243,15 +262,15 @@ def _mouth(view: _View, local: Float, clicked: frozenset[str]) -> Evidence | Non
     normal = np.array([0.0, 1.0])
     v = np.linspace(-0.16, 0.16, 41) * UNIT
     grid = base[:, None] + v[None, :, None] * normal
-    valley = _sample(_valley(view, _T['sf'], _T['sw']), grid)
+    valley = _sample(_valley(view, _T["sf"], _T["sw"]), grid)
     strong = float(np.percentile(valley[np.abs(u) < 0.8], 95))
     if strong < 0.006:
         return None
     middle_known = "mouth" in clicked
     drift = np.where(np.abs(u) < 1, 0.5 + np.abs(u), 1.5) if middle_known else np.full(len(u), 1.5)
     prior = 0.5 * (v[None] / UNIT / (0.05 * drift[:, None])) ** 2
-    reward = np.tanh(valley / strong) - _T['prior'] * prior
-    path = _path(reward, _T['bend'])
+    reward = np.tanh(valley / strong) - _T["prior"] * prior
+    path = _path(reward, _T["bend"])
     clear = np.tanh(valley[np.arange(len(u)), path] / strong)
     trust = float(np.clip(clear[np.abs(u) < 0.8].mean() / 0.55, 0, 1))
     if trust < 0.35:
@@ -266,21 +285,19 @@ def _mouth(view: _View, local: Float, clicked: frozenset[str]) -> Evidence | Non
     # Corners of the outline and the five places of the inner lips; lips that are apart stay as far apart.
     places = {48: 0, 60: 2, 61: 11, 67: 11, 62: 20, 66: 20, 63: 29, 65: 29, 64: 38, 54: 40}
     points = np.array([local[i] + curve[k] - old[k] for i, k in places.items()])
-    return Evidence(
-        np.array(list(places)), view.to_picture(points), _T['dev'] + 0.06 * (1 - trust), trust
-    )
+    return Evidence(np.array(list(places)), view.to_picture(points), _T["dev"] + 0.06 * (1 - trust), trust)
 
 
 def _ends(u: Float, clear: Float) -> tuple[float, float]:
     """Where a line that is clear in the middle fades out to both sides."""
     smooth = np.convolve(clear, np.ones(3) / 3, mode="same")
-    limit = _T['lim'] * float(np.median(smooth[np.abs(u) < 0.7]))
+    limit = _T["lim"] * float(np.median(smooth[np.abs(u) < 0.7]))
     ends = []
     for side in (-1, 1):
         away = side * u
         rows = np.flatnonzero((away > 0.3) & (away < 1.45))
         rows = rows[np.argsort(away[rows])]
-        gain = np.cumsum(smooth[rows] - limit) - 0.5 * (np.log(away[rows]) / _T['ends']) ** 2
+        gain = np.cumsum(smooth[rows] - limit) - 0.5 * (np.log(away[rows]) / _T["ends"]) ** 2
         ends.append(side * float(away[rows][gain.argmax()]))
     return ends[0], ends[1]
 
@@ -290,25 +307,27 @@ def _brow(view: _View, local: Float, brow: tuple[int, ...]) -> Evidence | None:
     rest = local[list(brow)]
     t = np.linspace(0, 4, 25)
     stroke = np.stack([np.interp(t, np.arange(5), rest[:, axis]) for axis in (0, 1)], axis=1)
-    shifts = np.linspace(-_T['br'], _T['br'], 49) * UNIT
+    shifts = np.linspace(-_T["br"], _T["br"], 49) * UNIT
     lean = np.linspace(-1, 1, 25) * np.sign(rest[-1, 0] - rest[0, 0])
     best: tuple[float, float, Float] | None = None
-    for sign, narrow, wide, weight in ((1, 2.0, 8.0, 1.0), (-1, 4.0, 16.0, _T['bw'])):
+    for sign, narrow, wide, weight in ((1, 2.0, 8.0, 1.0), (-1, 4.0, 16.0, _T["bw"])):
         field = sign * _valley(view, narrow, wide)
         for tilt in (-0.06, -0.03, 0.0, 0.03, 0.06):
             down = shifts[:, None] + tilt * UNIT * lean
-            seen = weight * np.tanh(_sample(field, stroke[None] + down[..., None] * np.array([0.0, 1.0])) / 0.03).mean(axis=1)
+            seen = weight * np.tanh(_sample(field, stroke[None] + down[..., None] * np.array([0.0, 1.0])) / 0.03).mean(
+                axis=1
+            )
             seen = np.convolve(seen, np.ones(3) / 3, mode="same")
-            score = seen - 0.25 * (shifts / UNIT / _T['bp']) ** 2 - 0.25 * (tilt / 0.05) ** 2
+            score = seen - 0.25 * (shifts / UNIT / _T["bp"]) ** 2 - 0.25 * (tilt / 0.05) ** 2
             row = int(score.argmax())
             if best is None or score[row] > best[0]:
                 clear = float(seen[row] - np.median(seen))
                 best = float(score[row]), clear, rest + np.array([0.0, 1.0]) * down[row][::6, None]
     assert best is not None
     trust = float(np.clip(best[1] / 0.6, 0, 1))
-    if trust < _T['bt']:
+    if trust < _T["bt"]:
         return None
-    return Evidence(np.array(brow), view.to_picture(best[2]), _T['bd'] + 0.06 * (1 - trust), trust)
+    return Evidence(np.array(brow), view.to_picture(best[2]), _T["bd"] + 0.06 * (1 - trust), trust)
 
 
 def _jaw(view: _View, local: Float) -> Evidence | None:
@@ -319,16 +338,16 @@ def _jaw(view: _View, local: Float) -> Evidence | None:
     along = np.gradient(base, axis=0)
     normal = np.stack([-along[:, 1], along[:, 0]], axis=1)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-    v = np.linspace(-_T['jr'], _T['jr'], 31) * UNIT
+    v = np.linspace(-_T["jr"], _T["jr"], 31) * UNIT
     edges = _sample(view.edges, base[:, None] + v[None, :, None] * normal[:, None])
     strong = float(np.percentile(edges, 90))
     if strong < 0.02:
         return None
-    reward = np.tanh(edges / strong) - _T['jp'] * (v[None] / UNIT / _T['jr'] * 2) ** 2
-    path = _path(reward, _T['jb'])
+    reward = np.tanh(edges / strong) - _T["jp"] * (v[None] / UNIT / _T["jr"] * 2) ** 2
+    path = _path(reward, _T["jb"])
     clear = np.tanh(edges[np.arange(len(t)), path] / strong) - np.tanh(edges / strong).mean(axis=1)
     trust = float(np.clip(clear.mean() / 0.45, 0, 1))
-    if trust < _T['jt']:
+    if trust < _T["jt"]:
         return None
     points = (base + v[path][:, None] * normal)[::4]
-    return Evidence(np.array(JAW), view.to_picture(points), _T['jd'] + 0.08 * (1 - trust), trust)
+    return Evidence(np.array(JAW), view.to_picture(points), _T["jd"] + 0.08 * (1 - trust), trust)

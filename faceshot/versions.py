@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 from faceshot.character import write_character
 from faceshot.errors import CharacterFileError
 from faceshot.types import Character
 
-__all__ = ["old_versions", "save_version"]
+__all__ = ["free_path", "old_versions", "own_folder", "save_version"]
 
 
 def old_versions(path: Path) -> list[Path]:
@@ -65,3 +66,23 @@ def _second_name(path: Path, kept: Path) -> None:
         raise
     except OSError:  # a file system without hard links
         shutil.copyfile(path, kept)
+
+
+def own_folder() -> Path:
+    """Where characters are saved that have no file yet; `FACESHOT_CHARACTERS` in the environment names another."""
+    if named := os.environ.get("FACESHOT_CHARACTERS"):
+        return Path(named).expanduser()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "faceshot" / "characters"
+
+
+def free_path(folder: Path, name: str) -> Path:
+    """A file in `folder` for a character called `name` that is not taken yet."""
+    stem = re.sub(r"[^\w\- ]+", "-", name).strip("- ")[:60] or "character"
+    taken = (folder / f"{stem}{tail}.faceshot" for tail in ("", *(f"-{n}" for n in range(2, 10_000))))
+    return next(path for path in taken if not os.path.lexists(path))

@@ -2,22 +2,57 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
+from faceshot.assisted import parse_clicks
 from faceshot.making import Made, Wish, make_character
-from faceshot.matchers import part_confidence
+from faceshot.matchers import MATCHERS, part_confidence
+from faceshot.matte import MatteKind
+from faceshot.shapes import KINDS
+from faceshot.types import CharacterKind
 from live.commands import OK, print_json
-from live.errors import LiveError
+from live.errors import ConfigError, LiveError
 from live.files import check_writable
 from live.terminal import print_rows
 
-__all__ = ["character_edit", "character_new"]
+__all__ = ["character_edit", "character_new", "wish"]
 
 _UNSURE = 0.5
+
+
+def wish(
+    landmarks: Path | None,
+    clicks: str | None,
+    matcher: str | None,
+    kind: str | None,
+    matte: str,
+    threshold: float,
+    keep_background: bool,
+) -> Wish:
+    """The options of `faceshot character new`, checked. Raises `ConfigError` for words that mean nothing."""
+    for what, word, words in (
+        ("--kind", kind, KINDS),
+        ("--matte", matte, get_args(MatteKind)),
+        ("--matcher", matcher, tuple(MATCHERS)),
+    ):
+        if word is not None and word not in words:
+            near = difflib.get_close_matches(word, words, 1)
+            guess = f"Did you mean {near[0]}? " if near else ""
+            raise ConfigError(f"{what} {word} is not possible.", f"{guess}There are: {', '.join(words)}.")
+    return Wish(
+        landmarks=landmarks,
+        clicks=parse_clicks(clicks) if clicks is not None else None,
+        matcher=matcher,
+        kind=cast(CharacterKind | None, kind),
+        matte=cast(MatteKind, matte),
+        threshold=threshold,
+        keep_background=keep_background,
+    )
 
 
 def character_new(image: Path, out: Path | None, wish: Wish, overwrite: bool, as_json: bool) -> int:
@@ -61,7 +96,9 @@ def _report(made: Made, path: Path) -> None:
         ("matcher", made.landmarks.matcher),
     ]
     rows += [(f"  not {attempt.matcher}", attempt.outcome) for attempt in made.attempts]
-    rows += [(f"  {name}", f"{sure:4.0%} sure" + ("  look at it" if sure < _UNSURE else "")) for name, sure in parts.items()]
+    rows += [
+        (f"  {name}", f"{sure:4.0%} sure" + ("  look at it" if sure < _UNSURE else "")) for name, sure in parts.items()
+    ]
     if outside := _outside(made):
         rows.append(("  outside", f"{outside} points lie outside the picture"))
     rows.append(("background", made.background))
@@ -92,14 +129,14 @@ def _progress() -> Iterator[Any]:
         yield progress
 
 
-def character_edit(file: str, port: int, open_browser: bool, models: Path | None) -> int:
+def character_edit(file: str, port: int, open_browser: bool) -> int:
     """Serve the landmark editor on one character until Ctrl-C."""
     import asyncio
 
     from live.server.edit_serve import edit
 
     try:
-        asyncio.run(edit(file, port, open_browser, models))
+        asyncio.run(edit(file, port, open_browser))
     except KeyboardInterrupt:
         print("", file=sys.stderr)
     return OK

@@ -38,7 +38,7 @@ from live.workers import Worker
 if TYPE_CHECKING:
     from live.show import Show
 
-__all__ = ["Api", "BadRequest", "error_response"]
+__all__ = ["Api", "BadRequest", "error_response", "read_body", "read_json"]
 
 _MAX_JSON_BYTES = 64 * 1024
 _MEGABYTE = 1 << 20
@@ -142,13 +142,15 @@ class Api:
         return self._answer()
 
     async def settings(self, request: Request) -> Response:
-        await self._show.update(await _json_object(request))
+        await self._show.update(await read_json(request))
         self._viewers.refresh()
         return self._answer()
 
     async def picture(self, request: Request) -> Response:
         limit = self._max_upload_bytes
-        data = await _body(request, limit, f"The picture is larger than {limit // _MEGABYTE} MB.", "Use a smaller one.")
+        data = await read_body(
+            request, limit, f"The picture is larger than {limit // _MEGABYTE} MB.", "Use a smaller one."
+        )
         if not data:
             raise BadRequest("No picture came with the request.", "Send the file itself as the body.")
         filename = PurePath(request.query_params.get("filename", "picture").replace("\\", "/")).name[-100:] or "picture"
@@ -176,14 +178,14 @@ class Api:
 
 
 async def _spec(request: Request) -> str:
-    spec = (await _json_object(request)).get("spec", request.query_params.get("spec"))
+    spec = (await read_json(request)).get("spec", request.query_params.get("spec"))
     if not isinstance(spec, str) or not spec.strip():
         raise BadRequest("The request names no spec.", 'Send {"spec": "..."} or ?spec=...')
     return spec.strip()
 
 
 async def _on(request: Request) -> bool | None:
-    on = (await _json_object(request)).get("on", request.query_params.get("on"))
+    on = (await read_json(request)).get("on", request.query_params.get("on"))
     if isinstance(on, str):
         on = _ON.get(on.lower(), on)
     if on is not None and not isinstance(on, bool):
@@ -191,8 +193,9 @@ async def _on(request: Request) -> bool | None:
     return on
 
 
-async def _json_object(request: Request) -> dict[str, Any]:
-    data = await _body(request, _MAX_JSON_BYTES, f"The request is larger than {_MAX_JSON_BYTES // 1024} kB.", "")
+async def read_json(request: Request) -> dict[str, Any]:
+    """The body as a JSON object; empty when there is none. Raises `BadRequest`."""
+    data = await read_body(request, _MAX_JSON_BYTES, f"The request is larger than {_MAX_JSON_BYTES // 1024} kB.", "")
     if not data:
         return {}
     try:
@@ -204,7 +207,7 @@ async def _json_object(request: Request) -> dict[str, Any]:
     return value
 
 
-async def _body(request: Request, limit: int, error: str, hint: str) -> bytes:
+async def read_body(request: Request, limit: int, error: str, hint: str) -> bytes:
     """The body, given up as soon as it says or turns out to be longer than `limit` bytes."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
