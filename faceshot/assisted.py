@@ -56,8 +56,9 @@ MIN_CLICKS: Final = 4
 MAX_CLICKS: Final = 9
 
 _CLICK_NOISE: Final = 0.006  # eye distances: a steady hand
-_TEMPER: Final = 4.0  # examples differ in more than the model knows, so how well one fits is taken with salt
-_SAME_KIND: Final = 0.6  # log odds of an example of the asked kind
+_TEMPER: Final = 6.0  # examples differ in more than the model knows, so how well one fits is taken with salt
+_SAME_KIND: Final = 0.4  # log odds of an example of the asked kind
+_LOOKS: Final = 3  # each look at the picture starts where the one before ended
 _SURE: Final = 0.055  # eye distances of standard deviation at which the confidence is one half
 _FORM: Final = f"Name {MIN_CLICKS} to {MAX_CLICKS} of {', '.join(CLICKS)}, as in left-eye=120,80 right-eye=190,82 ..."
 
@@ -168,8 +169,8 @@ def fit(
     face = _solve(known, examples, kind)
     seen: dict[str, float] = {}
     if use_picture:
-        for _ in range(2):  # the second look starts where the first one ended
-            found = look(rgb, face.points, frozenset(clicks), kind)
+        for _ in range(_LOOKS):
+            found = look(rgb, face.points, frozenset(clicks))
             seen = {name: round(one.trust, 2) for name, one in found.items()}
             face = _solve([*known, *_observations(found)], examples, kind)
     confidence = 1 / (1 + (face.deviation / _SURE) ** 2)
@@ -244,8 +245,8 @@ def _align(source: NDArray[np.complex128], target: NDArray[np.complex128], weigh
     weights = weights / weights.sum()
     middle, goal = weights @ source, weights @ target
     a, b = source - middle, target - goal
-    scale = (weights * a.conj()) @ b / max(float(weights @ np.abs(a) ** 2), 1e-12)
-    return scale, goal - scale * middle
+    scale = complex((weights * a.conj()) @ b) / max(float(weights @ np.abs(a) ** 2), 1e-12)
+    return scale, complex(goal - scale * middle)
 
 
 def _condition(name: str, rows: Float, noise: Float, full: Float, residual: Float) -> tuple[Float, Float, float]:

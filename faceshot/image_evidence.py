@@ -1,5 +1,4 @@
-"""What a picture says of the parts of a face whose place is roughly known: lids, pupils, the line of the mouth, brows,
-the edge of the face.
+"""What a picture says of the parts of a face whose place is roughly known: lids, pupils, the line of the mouth, brows.
 
 Everything is looked for in a small view that the face is turned upright and scaled into, so that all sizes are in one
 unit and a face of 40 pixels is searched like one of 4000.
@@ -19,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from faceshot.topology import BROW_LEFT, BROW_RIGHT, EYE_LEFT, EYE_RIGHT, JAW, PUPIL_LEFT, PUPIL_RIGHT
-from faceshot.types import CharacterKind, UInt8
+from faceshot.topology import BROW_LEFT, BROW_RIGHT, EYE_LEFT, EYE_RIGHT, PUPIL_LEFT, PUPIL_RIGHT
+from faceshot.types import UInt8
 
 __all__ = ["UNIT", "Evidence", "look"]
 
@@ -28,26 +27,6 @@ Float = NDArray[np.float64]
 
 UNIT: Final = 96.0
 _WIDE, _HIGH, _EYES_AT = 3.4, 3.6, 1.15  # the view in eye distances; the eyes' height in it
-_T = dict(
-    lim=0.7,
-    ends=0.17,
-    prior=0.12,
-    bend=0.1,
-    dev=0.04,
-    sf=1.5,
-    sw=7.0,
-    es=0.25,
-    jr=0.12,
-    jp=0.25,
-    jb=0.05,
-    jd=0.07,
-    jt=0.4,
-    br=0.3,
-    bp=0.12,
-    bt=0.4,
-    bd=0.04,
-    bw=0.6,
-)
 _MIN_TRUST: Final = 0.15
 
 
@@ -73,7 +52,6 @@ class _View:
     """The upright face and its way back to the picture."""
 
     light: Float  # (h, w) 0 to 1
-    edges: Float  # (h, w) strength of the steepest of the three Lab channels
     origin: complex
     turn: complex  # picture = origin + turn * view
 
@@ -86,7 +64,7 @@ class _View:
         return np.stack([z.real, z.imag], axis=1)
 
 
-def look(rgb: UInt8, points: Float, clicked: frozenset[str], kind: CharacterKind) -> Mapping[str, Evidence]:
+def look(rgb: UInt8, points: Float, clicked: frozenset[str]) -> Mapping[str, Evidence]:
     """What the picture says about a face whose landmarks are roughly known.
 
     Args:
@@ -110,8 +88,6 @@ def look(rgb: UInt8, points: Float, clicked: frozenset[str], kind: CharacterKind
     for name, brow in (("left-brow", BROW_LEFT), ("right-brow", BROW_RIGHT)):
         if (seen := _brow(view, local, brow)) is not None:
             found[name] = seen
-    if (jaw := _jaw(view, local)) is not None:
-        found["jaw"] = jaw
     return found
 
 
@@ -128,10 +104,8 @@ def _make_view(rgb: UInt8, points: Float) -> _View | None:
         source = cv2.GaussianBlur(rgb, (0, 0), abs(turn) * 0.45)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     small = cv2.warpAffine(source, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float64) / 255
-    soft = cv2.GaussianBlur(lab, (0, 0), 1.6)
-    steep = [np.hypot(cv2.Sobel(c, -1, 1, 0), cv2.Sobel(c, -1, 0, 1)) for c in cv2.split(soft)]
-    return _View(lab[..., 0], np.max(steep, axis=0), origin, turn)
+    light = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)[..., 0].astype(np.float64) / 255
+    return _View(light, origin, turn)
 
 
 def _sample(field: Float, points: Float) -> Float:
@@ -170,7 +144,7 @@ def _eye(view: _View, local: Float, ring: tuple[int, ...], pupil: int, clicked: 
     strong = float(np.percentile(np.linalg.norm(patch, axis=-1), 88))
     if strong < 0.004:
         return None
-    limits = np.array([0.02 if clicked else 0.05, 0.02 if clicked else 0.05, _T["es"], _T["es"], 0.12])
+    limits = np.array([0.02 if clicked else 0.05, 0.02 if clicked else 0.05, 0.3, 0.3, 0.12])
     limits[:2] *= UNIT
     curve = _closed_curve(rest) - middle
     turned = np.roll(curve, -1, axis=0) - np.roll(curve, 1, axis=0)
@@ -253,7 +227,7 @@ def _mouth(view: _View, local: Float, clicked: frozenset[str]) -> Evidence | Non
     if length[-1] < 4:
         return None
     middle, half = length[3], length[-1] / 2
-    u = np.linspace(-1.5, 1.5, 61)
+    u = np.linspace(-2, 2, 81)
     base = np.stack([np.interp(middle + u * half, length, line[:, axis]) for axis in (0, 1)], axis=1)
     for side, end, inner in ((u < -1, 0, 1), (u > 1, -1, -2)):  # go on straight beyond the corners
         way = line[end] - line[inner] if np.linalg.norm(line[end] - line[inner]) > 1 else line[end] - line[3]
@@ -262,15 +236,15 @@ def _mouth(view: _View, local: Float, clicked: frozenset[str]) -> Evidence | Non
     normal = np.array([0.0, 1.0])
     v = np.linspace(-0.16, 0.16, 41) * UNIT
     grid = base[:, None] + v[None, :, None] * normal
-    valley = _sample(_valley(view, _T["sf"], _T["sw"]), grid)
+    valley = _sample(_valley(view, 1.5, 7.0), grid)
     strong = float(np.percentile(valley[np.abs(u) < 0.8], 95))
     if strong < 0.006:
         return None
     middle_known = "mouth" in clicked
     drift = np.where(np.abs(u) < 1, 0.5 + np.abs(u), 1.5) if middle_known else np.full(len(u), 1.5)
     prior = 0.5 * (v[None] / UNIT / (0.05 * drift[:, None])) ** 2
-    reward = np.tanh(valley / strong) - _T["prior"] * prior
-    path = _path(reward, _T["bend"])
+    reward = np.tanh(valley / strong) - 0.2 * prior
+    path = _path(reward, 0.1)
     clear = np.tanh(valley[np.arange(len(u)), path] / strong)
     trust = float(np.clip(clear[np.abs(u) < 0.8].mean() / 0.55, 0, 1))
     if trust < 0.35:
@@ -285,19 +259,19 @@ def _mouth(view: _View, local: Float, clicked: frozenset[str]) -> Evidence | Non
     # Corners of the outline and the five places of the inner lips; lips that are apart stay as far apart.
     places = {48: 0, 60: 2, 61: 11, 67: 11, 62: 20, 66: 20, 63: 29, 65: 29, 64: 38, 54: 40}
     points = np.array([local[i] + curve[k] - old[k] for i, k in places.items()])
-    return Evidence(np.array(list(places)), view.to_picture(points), _T["dev"] + 0.06 * (1 - trust), trust)
+    return Evidence(np.array(list(places)), view.to_picture(points), 0.04 + 0.06 * (1 - trust), trust)
 
 
 def _ends(u: Float, clear: Float) -> tuple[float, float]:
     """Where a line that is clear in the middle fades out to both sides."""
     smooth = np.convolve(clear, np.ones(3) / 3, mode="same")
-    limit = _T["lim"] * float(np.median(smooth[np.abs(u) < 0.7]))
+    limit = 0.8 * float(np.median(smooth[np.abs(u) < 0.7]))
     ends = []
     for side in (-1, 1):
         away = side * u
-        rows = np.flatnonzero((away > 0.3) & (away < 1.45))
+        rows = np.flatnonzero((away > 0.3) & (away < 1.95))
         rows = rows[np.argsort(away[rows])]
-        gain = np.cumsum(smooth[rows] - limit) - 0.5 * (np.log(away[rows]) / _T["ends"]) ** 2
+        gain = np.cumsum(smooth[rows] - limit) - 0.5 * (np.log(away[rows]) / 0.17) ** 2
         ends.append(side * float(away[rows][gain.argmax()]))
     return ends[0], ends[1]
 
@@ -307,10 +281,10 @@ def _brow(view: _View, local: Float, brow: tuple[int, ...]) -> Evidence | None:
     rest = local[list(brow)]
     t = np.linspace(0, 4, 25)
     stroke = np.stack([np.interp(t, np.arange(5), rest[:, axis]) for axis in (0, 1)], axis=1)
-    shifts = np.linspace(-_T["br"], _T["br"], 49) * UNIT
+    shifts = np.linspace(-0.2, 0.2, 49) * UNIT
     lean = np.linspace(-1, 1, 25) * np.sign(rest[-1, 0] - rest[0, 0])
     best: tuple[float, float, Float] | None = None
-    for sign, narrow, wide, weight in ((1, 2.0, 8.0, 1.0), (-1, 4.0, 16.0, _T["bw"])):
+    for sign, narrow, wide, weight in ((1, 2.0, 8.0, 1.0), (-1, 4.0, 16.0, 0.6)):
         field = sign * _valley(view, narrow, wide)
         for tilt in (-0.06, -0.03, 0.0, 0.03, 0.06):
             down = shifts[:, None] + tilt * UNIT * lean
@@ -318,36 +292,13 @@ def _brow(view: _View, local: Float, brow: tuple[int, ...]) -> Evidence | None:
                 axis=1
             )
             seen = np.convolve(seen, np.ones(3) / 3, mode="same")
-            score = seen - 0.25 * (shifts / UNIT / _T["bp"]) ** 2 - 0.25 * (tilt / 0.05) ** 2
+            score = seen - 0.25 * (shifts / UNIT / 0.12) ** 2 - 0.25 * (tilt / 0.05) ** 2
             row = int(score.argmax())
             if best is None or score[row] > best[0]:
                 clear = float(seen[row] - np.median(seen))
                 best = float(score[row]), clear, rest + np.array([0.0, 1.0]) * down[row][::6, None]
     assert best is not None
     trust = float(np.clip(best[1] / 0.6, 0, 1))
-    if trust < _T["bt"]:
+    if trust < 0.6:
         return None
-    return Evidence(np.array(brow), view.to_picture(best[2]), _T["bd"] + 0.06 * (1 - trust), trust)
-
-
-def _jaw(view: _View, local: Float) -> Evidence | None:
-    """The strongest edge that runs along the rough boundary of the face."""
-    rest = local[list(JAW)]
-    t = np.linspace(0, 16, 65)
-    base = np.stack([np.interp(t, np.arange(17), rest[:, axis]) for axis in (0, 1)], axis=1)
-    along = np.gradient(base, axis=0)
-    normal = np.stack([-along[:, 1], along[:, 0]], axis=1)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
-    v = np.linspace(-_T["jr"], _T["jr"], 31) * UNIT
-    edges = _sample(view.edges, base[:, None] + v[None, :, None] * normal[:, None])
-    strong = float(np.percentile(edges, 90))
-    if strong < 0.02:
-        return None
-    reward = np.tanh(edges / strong) - _T["jp"] * (v[None] / UNIT / _T["jr"] * 2) ** 2
-    path = _path(reward, _T["jb"])
-    clear = np.tanh(edges[np.arange(len(t)), path] / strong) - np.tanh(edges / strong).mean(axis=1)
-    trust = float(np.clip(clear.mean() / 0.45, 0, 1))
-    if trust < _T["jt"]:
-        return None
-    points = (base + v[path][:, None] * normal)[::4]
-    return Evidence(np.array(JAW), view.to_picture(points), _T["jd"] + 0.08 * (1 - trust), trust)
+    return Evidence(np.array(brow), view.to_picture(best[2]), 0.04 + 0.06 * (1 - trust), trust)

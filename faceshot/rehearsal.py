@@ -21,7 +21,7 @@ __all__ = ["FPS", "MOTIONS", "close_up", "rehearse"]
 
 FPS: Final = 16
 _CALM: Final = MotionSettings(smoothing=0.0, idle=False)
-_HEADS: Final = 2.5  # the view in sizes of the face
+_HEADS: Final = 2.1  # the view in sizes of the face
 _MIN_SIDE_PX: Final = 64
 
 # Per motion: length in frames, then what reaches which strength; "yaw" and "pitch" are radians.

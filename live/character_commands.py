@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -135,8 +136,10 @@ def character_edit(file: str, port: int, open_browser: bool) -> int:
 
     from live.server.edit_serve import edit
 
+    path = os.path.expanduser(file)
+    spec = os.path.abspath(path) if os.path.isfile(path) else file
     try:
-        asyncio.run(edit(file, port, open_browser))
+        asyncio.run(edit(spec, port, open_browser))
     except KeyboardInterrupt:
         print("", file=sys.stderr)
     return OK

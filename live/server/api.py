@@ -157,9 +157,9 @@ class Api:
         try:
             await self._show.set_picture(data, filename)
         except NoFace as error:  # what helps most people first, then what always helps
-            raise NoFace(
-                error.message, f"Try one with the face larger and seen from the front. {error.hint}"
-            ) from error
+            hint = f"Try one with the face larger and seen from the front. {error.hint}"
+            # `editor`: the landmark editor can make a character of it (POST /api/edit/picture)
+            return Json({"error": error.message, "hint": hint, "editor": True}, 422, _NO_STORE)
         return self._answer()
 
     async def get_thumbnail(self, request: Request) -> Response:

@@ -3,7 +3,8 @@
     POST /api/edit/open                    {"spec": "miso"} or {"spec": "path/to/me.png"}
     POST /api/edit/picture?filename=a.png  the picture itself as body
     GET  /api/edit/ID                      the document
-    GET  /api/edit/ID/picture              its picture, WebP without loss; ?cut=0.5 with the background cut away
+    GET  /api/edit/ID/picture              its picture, WebP without loss
+    POST /api/edit/ID/cut                  {landmarks, "cut": 0.5} -> the picture with its background cut away, WebP
     POST /api/edit/ID/fit                  {"clicks": {"left-eye": [x, y], ...}, "kind": "animal"} -> landmarks
     POST /api/edit/ID/preview              {landmarks, "motions": ["blink", ...]} -> frames as one picture
     POST /api/edit/ID/save                 {landmarks, "name": "...", "cut": 0.5 or null} -> where it is now
@@ -23,6 +24,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from starlette.requests import Request
 from starlette.responses import Response
@@ -62,11 +64,11 @@ class _Document:
     character: Character
     path: Path
     placed: bool
-    confidence: np.ndarray
+    confidence: NDArray[np.float64]
     matcher: str
     attempts: dict[str, str]
     fresh: bool = False  # made of a picture just now: nothing of it is kept anywhere yet
-    matte: Matte | None = None
+    matte: tuple[bytes, Matte] | None = None
 
 
 class Editor:
@@ -101,6 +103,7 @@ class Editor:
             Route("/picture", self.upload, methods=["POST"]),
             Route("/{id}", self.document),
             Route("/{id}/picture", self.picture),
+            Route("/{id}/cut", self.cut, methods=["POST"]),
             Route("/{id}/fit", self.fit, methods=["POST"]),
             Route("/{id}/preview", self.preview, methods=["POST"]),
             Route("/{id}/save", self.save, methods=["POST"]),
@@ -131,12 +134,13 @@ class Editor:
         return self._described(self._found(request))
 
     async def picture(self, request: Request) -> Response:
-        document = self._found(request)
-        threshold = request.query_params.get("cut")
-        if threshold is None:
-            data = await self._worker.run(_webp, document.character.rgba, True)
-        else:
-            data = await self._worker.run(_cut_picture, document, _share(threshold))
+        data = await self._worker.run(_webp, self._found(request).character.rgba, True)
+        return Response(data, media_type="image/webp", headers=_NO_STORE)
+
+    async def cut(self, request: Request) -> Response:
+        document, about = self._found(request), await read_json(request)
+        threshold = _share(about.get("cut"))
+        data = await self._worker.run(_cut_picture, document, _changed(document, about), threshold)
         return Response(data, media_type="image/webp", headers=_NO_STORE)
 
     async def fit(self, request: Request) -> Response:
@@ -274,7 +278,8 @@ def _bench(character: Character, path: Path) -> _Document:
 def _changed(document: _Document, about: dict[str, Any]) -> Character:
     """The document's character with the landmarks of a request."""
     character = document.character
-    wanted = {key: about[key] for key in ("landmarks", "visible", "kind") if key in about}
+    keys = ("landmarks", "visible", "kind")
+    wanted: dict[str, Any] = {key: about[key] for key in keys if key in about}
     made = check_landmarks(wanted, character.size_wh, "The face")
     return replace(
         character, points_xy=made.points_xy, visible=made.visible, kind=made.kind or character.kind, arrays={}
@@ -305,14 +310,15 @@ def _share(value: Any) -> float:
 
 
 def _matte(document: _Document, character: Character) -> Matte:
-    """Cut anew when the landmarks moved far: they say where the figure is."""
-    if document.matte is None:
-        document.matte = make_matte(character)
-    return document.matte
+    """Found once for each place of the face: the slider asks for it at every step."""
+    face = character.points_xy.tobytes()
+    if document.matte is None or document.matte[0] != face:
+        document.matte = face, make_matte(character)
+    return document.matte[1]
 
 
-def _cut_picture(document: _Document, threshold: float) -> bytes:
-    return _webp(apply_matte(document.character.rgba, _matte(document, document.character), threshold), False)
+def _cut_picture(document: _Document, character: Character, threshold: float) -> bytes:
+    return _webp(apply_matte(character.rgba, _matte(document, character), threshold), False)
 
 
 def _preview(character: Character, motions: tuple[str, ...]) -> tuple[bytes, tuple[int, int], int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
 from urllib.parse import quote
 
 from live.config import ServerConfig, load_config
@@ -17,11 +16,11 @@ from live.workers import ThreadWorker
 __all__ = ["edit"]
 
 
-async def edit(file: str, port: int = 0, open_browser: bool = True) -> None:
+async def edit(spec: str, port: int = 0, open_browser: bool = True) -> None:
     """Serve the editor on a character or picture until cancelled.
 
     Args:
-        file: bundled name, picture or `.faceshot` file.
+        spec: bundled name, or the whole path of a picture or `.faceshot` file.
         port: 0 picks a free one.
 
     Raises:
@@ -31,7 +30,6 @@ async def edit(file: str, port: int = 0, open_browser: bool = True) -> None:
     server = ServerConfig(port=port, open_browser=open_browser)
     worker = ThreadWorker("edit")
     editor = Editor(worker, max_upload_mb=server.max_upload_mb, models=config.models.folder)
-    spec = str(Path(file).expanduser().absolute()) if os.path.isfile(os.path.expanduser(file)) else file
     sock = listen(server)
     try:
         await editor.check(spec)  # a file that cannot be opened is an error here, not on a page

@@ -77,6 +77,15 @@ export class Canvas {
     this.y = (top + bottom) / 2;
   }
 
+  // Where a face with these eyes must be.
+  lookAtFace([ax, ay], [bx, by]) {
+    const [dx, dy] = [bx - ax, by - ay];
+    const unit = Math.max(Math.hypot(dx, dy), 4);
+    const [mx, my] = [(ax + bx) / 2 - dy * 0.6, (ay + by) / 2 + dx * 0.6];
+    this.#frame([mx - 1.9 * unit, my - 1.9 * unit, mx + 1.9 * unit, my + 1.9 * unit], 0.94, ...this.size);
+    this.draw();
+  }
+
   zoomAt(factor, at = this.size.map((v) => v / 2)) {
     const [px, py] = this.toPicture(at);
     const least = 0.3 * Math.min(this.size[0] / (this.picture?.width ?? 1), this.size[1] / (this.picture?.height ?? 1));
@@ -261,21 +270,29 @@ export class Canvas {
     }
   }
 
+  // Open rings: what is under a mark must stay visible.
   #paintMarks(g) {
     this.marks.forEach(({ x, y, active }, i) => {
       const [sx, sy] = this.toScreen([x, y]);
+      const colour = active ? ACCENT : "#fff";
+      for (const [width, style] of [[4.5, "rgb(0 0 0 / .6)"], [2, colour]]) {
+        g.lineWidth = width;
+        g.strokeStyle = style;
+        g.beginPath();
+        g.arc(sx, sy, 8, 0, 7);
+        g.moveTo(sx + 0.5, sy);
+        g.arc(sx, sy, 0.5, 0, 7);
+        g.stroke();
+      }
       g.beginPath();
-      g.arc(sx, sy, 10, 0, 7);
-      g.fillStyle = active ? "rgb(142 166 255 / .9)" : "rgb(255 255 255 / .92)";
+      g.arc(sx + 12, sy - 12, 8, 0, 7);
+      g.fillStyle = active ? ACCENT : "rgb(255 255 255 / .94)";
       g.fill();
-      g.lineWidth = 2;
-      g.strokeStyle = "rgb(0 0 0 / .6)";
-      g.stroke();
       g.fillStyle = "#10131c";
-      g.font = "700 11px system-ui, sans-serif";
+      g.font = "700 10.5px system-ui, sans-serif";
       g.textAlign = "center";
       g.textBaseline = "middle";
-      g.fillText(String(i + 1), sx, sy + 0.5);
+      g.fillText(String(i + 1), sx + 12, sy - 11.5);
     });
   }
 

@@ -52,7 +52,7 @@ export function kindCard(model, guide) {
   };
 }
 
-export function backgroundCard(desk, failure, onChange) {
+export function backgroundCard(model, desk, failure, onChange) {
   const buttons = [...$("#background").children];
   const slider = $("#threshold");
   const hint = $("#background-hint");
@@ -61,6 +61,8 @@ export function backgroundCard(desk, failure, onChange) {
   let timer = 0;
   let asked = 0;
 
+  // The landmarks say where the figure is.
+  model.onChange((what) => what === "points" && cut && refresh());
   for (const button of buttons) {
     button.addEventListener("click", () => {
       cut = Boolean(button.dataset.cut);
@@ -92,7 +94,8 @@ export function backgroundCard(desk, failure, onChange) {
   async function show() {
     const number = ++asked;
     try {
-      const response = await fetch(`/api/edit/${document.id}/picture?cut=${slider.value}`);
+      const body = JSON.stringify({ ...model.landmarks(), cut: Number(slider.value) });
+      const response = await fetch(`/api/edit/${document.id}/cut`, { method: "POST", body });
       if (!response.ok) {
         const { error, hint: what } = await response.json();
         failure({ message: error, hint: what });

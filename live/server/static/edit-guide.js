@@ -155,6 +155,7 @@ export function makeGuide(model, desk, failure) {
           if (cancelled) desk.marks.pop();
           else {
             asking.shift();
+            if (desk.marks.length === 2 && !model.placed) desk.lookAtFace(...desk.marks.map(({ x, y }) => [x, y]));
             refit();
           }
           ask();

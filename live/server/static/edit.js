@@ -17,8 +17,7 @@ const guide = makeGuide(model, desk, failure);
 const preview = makePreview(model, failure);
 partsCard(model, desk);
 const kind = kindCard(model, guide);
-const background = backgroundCard(desk, failure, refresh);
-window.__desk = desk;
+const background = backgroundCard(model, desk, failure, refresh);
 let opened = null;
 let renamed = false;
 
@@ -99,7 +98,7 @@ function fileText() {
 function told() {
   if (!opened || guide.active || !model.placed) return "";
   if (desk.tool === "parts") return model.part ? "Drag inside to move, a corner to scale, the round handle to turn" : "Click a part of the face";
-  if (model.chosen < 0) return "Drag a point, or choose one and use the arrow keys";
+  if (model.chosen < 0) return matchMedia("(hover: none)").matches ? "Drag a point; pinch to zoom" : "Drag a point, or choose one and use the arrow keys";
   const sure = Math.round(model.confidence[model.chosen] * 100);
   return `Point ${model.chosen} · ${partOf(model.chosen).label.toLowerCase()} · ${sure} % sure`;
 }
