@@ -27,7 +27,7 @@ Float = NDArray[np.float64]
 
 UNIT: Final = 96.0
 _WIDE, _HIGH, _EYES_AT = 3.4, 3.6, 1.15  # the view in eye distances; the eyes' height in it
-_MIN_TRUST: Final = 0.15
+_MIN_TRUST: Final = 0.45
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,6 +151,11 @@ def _eye(view: _View, local: Float, ring: tuple[int, ...], pupil: int, clicked: 
     normal = np.stack([turned[:, 1], -turned[:, 0]], axis=1)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
 
+    # A bright eye in a dark face (a robot's display) gets darker outwards.
+    sign = (
+        -1.0 if _sample(light, middle + 0.6 * curve).mean() > _sample(light, middle + 1.5 * curve).mean() + 0.1 else 1.0
+    )
+
     def place(p: Float, points: Float) -> Float:
         c, s = np.cos(p[4]), np.sin(p[4])
         scaled = points * np.exp(p[2:4])
@@ -159,7 +164,7 @@ def _eye(view: _View, local: Float, ring: tuple[int, ...], pupil: int, clicked: 
     def contrast(p: Float) -> float:
         at = place(p, curve)
         rise = _sample(grad[..., 0], at) * normal[:, 0] + _sample(grad[..., 1], at) * normal[:, 1]
-        return float(np.tanh(rise / strong).mean())
+        return float(np.tanh(sign * rise / strong).mean())
 
     def cost(p: Float) -> float:
         return -4.0 * contrast(p) + 0.5 * float(((p / limits) ** 2).sum())

@@ -231,16 +231,27 @@ def find_figure(
         x, y, w, h = cv2.boundingRect(contour)
         if x > 0 and y > 0 and x + w < columns and y + h < rows:
             cv2.drawContours(figure, [contour], -1, 1, cv2.FILLED)
-    return figure, _trustworthy(small, figure, whole)
+    return figure, _trustworthy(*_at_most(small, figure, _WORK), whole / figure.size)
 
 
-def _trustworthy(rgb: UInt8, figure: UInt8, whole: int) -> bool:
+def _at_most(rgb: UInt8, figure: UInt8, side_px: int) -> tuple[UInt8, UInt8]:
+    """Both at the size that the limits of `_trustworthy` were found at."""
+    scale = side_px / max(figure.shape)
+    if scale >= 1:
+        return rgb, figure
+    size = (max(round(figure.shape[1] * scale), 2), max(round(figure.shape[0] * scale), 2))
+    smaller = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    share = cv2.resize(figure.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return smaller, (share > 0.5).astype(np.uint8)
+
+
+def _trustworthy(rgb: UInt8, figure: UInt8, whole: float) -> bool:
     """Right size, one piece, a plain background, and a contour along which the colours really differ everywhere.
 
     Strict on purpose: a figure cut through its hair or coat is far uglier than a background that bends a little.
     """
     area = figure.mean()
-    if not 0.06 < area < 0.88 or figure.sum() < 0.8 * whole:
+    if not 0.06 < area < 0.88 or area < 0.8 * whole:
         return False
     kernel = np.ones((5, 5), np.uint8)
     inner = figure - cv2.erode(figure, kernel, borderValue=1)

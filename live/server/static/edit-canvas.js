@@ -165,6 +165,7 @@ export class Canvas {
     g.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     g.clearRect(0, 0, w, h);
     if (!this.picture) return;
+    this.canvas.dataset.view = [this.zoom, this.x, this.y].join(" "); // for tests and the curious
     this.#paintPicture(g);
     if (this.model.placed) {
       this.#paintCurves(g);
