@@ -114,7 +114,10 @@ def check_clicks(clicks: Mapping[str, Sequence[float]], size_wh: tuple[int, int]
             raise LandmarkError(f"There is no click {name!r}.", f"Did you mean {near[0]}? {_FORM}" if near else _FORM)
     if not MIN_CLICKS <= len(clicks) <= MAX_CLICKS:
         raise LandmarkError(f"{len(clicks)} clicks were given; {MIN_CLICKS} to {MAX_CLICKS} are needed.", _FORM)
-    points = np.array(list(clicks.values()), float)
+    try:
+        points = np.array(list(clicks.values()), float)
+    except (TypeError, ValueError):
+        raise LandmarkError("A click is not a pair of numbers.", _FORM) from None
     if points.shape != (len(clicks), 2) or not np.isfinite(points).all():
         raise LandmarkError("A click is not a pair of numbers.", _FORM)
     outside = (points < 0) | (points > np.array(size_wh))

@@ -208,6 +208,10 @@ def find_figure(
     far = (across / (1.5 * frame.width)) ** 2 + (down / (1.9 * frame.height)) ** 2 > 1
     mask[far & (down < frame.chin)] = cv2.GC_BGD
     hull = cv2.convexHull(((points[:27] + 0.5) * scale - 0.5).astype(np.int32))
+    if work_px > _WORK and not (mask == cv2.GC_BGD).any():
+        # A face that fills the picture: what is beside it at the very edge is the best guess at background.
+        edge = np.minimum(xs, columns - 1 - xs) < max(1, columns // 50)
+        mask[edge & (down < 0.8 * frame.chin)] = cv2.GC_BGD
     cv2.fillConvexPoly(mask, hull, cv2.GC_FGD)
     if not (mask == cv2.GC_FGD).any() or not (mask == cv2.GC_BGD).any():
         return None

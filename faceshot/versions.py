@@ -12,11 +12,11 @@ import shutil
 import sys
 from pathlib import Path
 
-from faceshot.character import write_character
+from faceshot.character import Summary, summary_of, write_character
 from faceshot.errors import CharacterFileError
 from faceshot.types import Character
 
-__all__ = ["free_path", "old_versions", "own_folder", "save_version"]
+__all__ = ["free_path", "old_versions", "own_characters", "own_folder", "save_version"]
 
 
 def old_versions(path: Path) -> list[Path]:
@@ -86,3 +86,20 @@ def free_path(folder: Path, name: str) -> Path:
     stem = re.sub(r"[^\w\- ]+", "-", name).strip("- ")[:60] or "character"
     taken = (folder / f"{stem}{tail}.faceshot" for tail in ("", *(f"-{n}" for n in range(2, 10_000))))
     return next(path for path in taken if not os.path.lexists(path))
+
+
+def own_characters() -> tuple[Summary, ...]:
+    """The newest version of each character that was saved into `own_folder`, for the list of characters."""
+    try:
+        files = sorted(own_folder().glob("*.faceshot"))
+    except OSError:
+        return ()
+    found = []
+    for path in files:
+        if re.search(r"\.v\d+$", path.stem) or path.name.startswith("."):
+            continue
+        try:
+            found.append(summary_of(path))
+        except CharacterFileError:
+            continue  # a damaged one is told about when it is opened, not in a list
+    return tuple(found)

@@ -27,6 +27,7 @@ from starlette.routing import Route
 
 from faceshot.character import bundled_names, open_character
 from faceshot.errors import FaceshotError, NoFace
+from faceshot.versions import own_characters
 from live.devices import camera_facts
 from live.errors import ConfigError
 from live.server.answer import Json
@@ -168,6 +169,8 @@ class Api:
             data = await self._thumbnails.get(name, lambda: open_character(name))
             return Response(data, media_type="image/webp", headers={"cache-control": "max-age=3600"})
         character = self._show.character(name)
+        if character is None and name in {summary.spec for summary in await self._worker.run(own_characters)}:
+            character = await self._worker.run(open_character, name)
         if character is None:
             raise BadRequest(f"There is no character {name!r}.", f"There are: {', '.join(bundled_names())}.", 404)
         return Response(await self._worker.run(portrait, character), media_type="image/webp", headers=_NO_STORE)

@@ -72,8 +72,8 @@ def create_app(show: Show, worker: Worker | None = None) -> Starlette:
     )
     feed = StateFeed(lambda: api.state())
     api = Api(show, viewers, feed, errands)
-    drawing = worker or ThreadWorker("edit")
-    editor = Editor(drawing, show.character, True, config.max_upload_mb, show.config.models.folder)
+    editing, drawing = worker or ThreadWorker("edit"), worker or ThreadWorker("edit-preview")
+    editor = Editor(editing, drawing, show.character, True, config.max_upload_mb, show.config.models.folder)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -81,6 +81,7 @@ def create_app(show: Show, worker: Worker | None = None) -> Starlette:
         if worker is None:
             await encoding.close()
             await errands.close()
+            await editing.close()
             await drawing.close()
 
     async def watch(socket: WebSocket) -> None:

@@ -33,7 +33,7 @@ from starlette.routing import Route
 from faceshot import versions
 from faceshot.assisted import CLICKS, MAX_CLICKS, MIN_CLICKS, RECOMMENDED, fit
 from faceshot.character import bundled_names, check_landmarks, open_character, read_character
-from faceshot.errors import LandmarkError
+from faceshot.errors import CharacterFileError, LandmarkError
 from faceshot.landmarks import MatchedLandmarks
 from faceshot.making import character_of, prepare_picture, seen_by_matchers
 from faceshot.matchers import Request as MatchRequest
@@ -69,13 +69,15 @@ class _Document:
     attempts: dict[str, str]
     fresh: bool = False  # made of a picture just now: nothing of it is kept anywhere yet
     matte: tuple[bytes, Matte] | None = None
+    fitted: dict[str, Any] | None = None  # how the assisted fit came about, if there was one
 
 
 class Editor:
     """The routes of `/api/edit`.
 
     Args:
-        worker: where pictures are read, matched, drawn and written.
+        worker: where pictures are read, matched and written.
+        drawing: where previews are drawn, a second each, so that nobody has to wait for one to save; None: `worker`.
         on_air: a character of the running show by its spec; None when it has none of that name.
         has_show: whether what is saved here can be put on air.
         max_upload_mb: largest picture that is taken.
@@ -85,12 +87,14 @@ class Editor:
     def __init__(
         self,
         worker: Worker,
+        drawing: Worker | None = None,
         on_air: Callable[[str], Character | None] = lambda spec: None,
         has_show: bool = False,
         max_upload_mb: int = 25,
         models: Path | None = None,
     ) -> None:
         self._worker = worker
+        self._drawing = drawing or worker
         self._on_air = on_air
         self._has_show = has_show
         self._max_upload_bytes = max_upload_mb * _MEGABYTE
@@ -151,6 +155,7 @@ class Editor:
         if kind not in KINDS:
             raise BadRequest(f"There is no kind {kind!r}.", f"There are: {', '.join(KINDS)}.")
         found = await self._worker.run(_fit, document, clicks, kind)
+        document.fitted = dict(found.details)
         return Json({**_landmarks(found), "kind": kind, "seen": found.details["picture"]}, headers=_NO_STORE)
 
     async def preview(self, request: Request) -> Response:
@@ -159,7 +164,7 @@ class Editor:
         if not isinstance(motions, list) or not motions or not all(name in MOTIONS for name in motions):
             raise BadRequest("`motions` names no motion.", f"There are: {', '.join(MOTIONS)}.")
         character = _changed(document, about)
-        data, size_wh, count = await self._worker.run(_preview, character, tuple(motions))
+        data, size_wh, count = await self._drawing.run(_preview, character, tuple(motions))
         frames = {
             "x-frame-width": str(size_wh[0]),
             "x-frame-height": str(size_wh[1]),
@@ -178,6 +183,9 @@ class Editor:
             raise BadRequest("A character needs a name.", "Type one into the field at the top.")
         name = "".join(c for c in name.strip()[:100] if c.isprintable())
         character = replace(_changed(document, about), name=name)
+        if about.get("matcher") == "fit" and document.fitted is not None:
+            landmarks = {"matcher": "fit", **document.fitted}
+            character = replace(character, provenance={**character.provenance, "landmarks": landmarks})
         kept = await self._worker.run(_save, document, character, threshold)
         answer = self._about(document)
         return Json({**answer, "kept": kept.name if kept else None}, headers=_NO_STORE)
@@ -342,14 +350,22 @@ def _save(document: _Document, character: Character, threshold: float | None) ->
     before = document.character
     moved = int((np.abs(character.points_xy - before.points_xy).max(axis=1) > 0.5).sum()) if document.placed else 70
     landmarks = character.provenance.get("landmarks")
-    about = {**(landmarks if isinstance(landmarks, dict) else {}), "matcher": document.matcher}
+    about = dict(landmarks) if isinstance(landmarks, dict) else {}
     about.pop("confidence", None)
     about["edited"] = {"points": moved}
     character = replace(character, provenance={**character.provenance, "landmarks": about})
     if threshold is not None:
         character = cut_background(character, _matte(document, character), threshold)
-    document.path.parent.mkdir(parents=True, exist_ok=True)
+    folder = document.path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CharacterFileError(
+            f"The folder {folder} cannot be made: {error.strerror or error}.",
+            "Name another one in the environment: FACESHOT_CHARACTERS=/a/folder",
+        ) from None
     kept = versions.save_version(character, document.path)
     document.character, document.placed, document.fresh, document.matte = character, True, False, None
+    document.matcher = str(about.get("matcher", "manual"))
     document.confidence = np.ones(70)  # somebody has looked at every point
     return kept

@@ -28,8 +28,8 @@ async def edit(spec: str, port: int = 0, open_browser: bool = True) -> None:
     """
     config = load_config(environment=os.environ)
     server = ServerConfig(port=port, open_browser=open_browser)
-    worker = ThreadWorker("edit")
-    editor = Editor(worker, max_upload_mb=server.max_upload_mb, models=config.models.folder)
+    worker, drawing = ThreadWorker("edit"), ThreadWorker("edit-preview")
+    editor = Editor(worker, drawing, max_upload_mb=server.max_upload_mb, models=config.models.folder)
     sock = listen(server)
     try:
         await editor.check(spec)  # a file that cannot be opened is an error here, not on a page
@@ -51,3 +51,4 @@ async def edit(spec: str, port: int = 0, open_browser: bool = True) -> None:
         await serve_app(create_edit_app(editor, server.host), sock, announce)
     finally:
         await worker.close()
+        await drawing.close()

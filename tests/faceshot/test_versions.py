@@ -71,3 +71,14 @@ def test_own_folder_can_be_named(monkeypatch, tmp_path):
     assert versions.own_folder() == tmp_path
     monkeypatch.delenv("FACESHOT_CHARACTERS")
     assert versions.own_folder().name == "characters" and isinstance(versions.own_folder(), Path)
+
+
+def test_own_characters_are_the_newest_whole_ones(monkeypatch, tmp_path):
+    monkeypatch.setenv("FACESHOT_CHARACTERS", str(tmp_path))
+    path = tmp_path / "dot.faceshot"
+    for name in ("Old", "New"):
+        versions.save_version(a_character(name), path)
+    (tmp_path / "broken.faceshot").write_bytes(b"nothing")
+    assert versions.own_characters() == ((str(path), "New", "human"),)
+    monkeypatch.setenv("FACESHOT_CHARACTERS", str(tmp_path / "nowhere"))
+    assert versions.own_characters() == ()

@@ -159,7 +159,7 @@ async function save() {
   page.dataset.state = "busy";
   setText($("#working p"), "Saving");
   try {
-    const body = { ...model.landmarks(), name: $("#name").value, cut: background.cut };
+    const body = { ...model.landmarks(), name: $("#name").value, matcher: model.matcher, cut: background.cut };
     const answer = await post(`/api/edit/${opened.id}/save`, body);
     const cut = background.cut !== null;
     opened = answer;
