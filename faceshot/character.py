@@ -159,7 +159,7 @@ def character_from_picture(rgba: UInt8, name: str, folder: Path | None = None) -
         raise NoFace(
             f"No face was found in {name}.",
             "Seven clicks make a character of it: faceshot character edit PICTURE. Or place the points by hand: "
-            f'{name}.json beside the picture, {{"landmarks": [[x, y], ...]}} with 68 (iBUG order) or 70 points in pixels.',
+            f'{name}.json beside it, {{"landmarks": [[x, y], ...]}} with 68 (iBUG order) or 70 points in pixels.',
         )
     made: dict[str, Any] = {"matcher": "mediapipe", "confidence": round(state.confidence, 3)}
     seen = observe(state)

@@ -77,6 +77,8 @@ def _file(request: Request) -> Made:
 
 def _mediapipe(request: Request) -> Made:
     def match(rgb: UInt8, progress: MatchProgress) -> MatchedLandmarks:
+        from faceshot.driver import observe, own_rotation
+        from faceshot.rest_pose import as_provenance
         from faceshot.tracker import detect_face
 
         progress("looking for a face", 0, 1)
@@ -85,7 +87,9 @@ def _mediapipe(request: Request) -> Made:
             raise NoFace("MediaPipe found no face")
         points = np.ascontiguousarray(state.points_xyz[MEDIAPIPE_TO_70, :2])
         sure = _agreement(rgb, points) * np.float32(state.confidence)
-        return MatchedLandmarks(points, np.ones(N_POINTS, bool), sure, "mediapipe")
+        turned = observe(state)
+        details = {} if turned is None else as_provenance(own_rotation(turned))
+        return MatchedLandmarks(points, np.ones(N_POINTS, bool), sure, "mediapipe", details)
 
     return match
 
@@ -108,11 +112,15 @@ def _agreement(rgb: UInt8, points: Float32) -> Float32:
 
 
 def _diffusion(request: Request) -> Made:
-    if importlib.util.find_spec("faceshot.matching") is None:
-        return "this build has no diffusion matcher"
     if importlib.util.find_spec("torch") is None:
         return "torch is not installed (pip install 'faceshot-live[gpu]')"
-    made: Made = importlib.import_module("faceshot.matching").make_matcher(request.models, **request.options)
+    if importlib.util.find_spec("faceshot.diffusion_matcher") is None:
+        return "this build has no diffusion matcher"
+    module = importlib.import_module("faceshot.diffusion_matcher")
+    try:
+        made: Made = module.diffusion_matcher(folder=request.models, **request.options)
+    except FaceshotError as missing:
+        return f"{missing.message.rstrip('.')} ({missing.hint})" if missing.hint else missing.message.rstrip(".")
     return made
 
 

@@ -31,6 +31,7 @@ def test_a_face_goes_to_mediapipe(ada):
     assert found.matcher == "mediapipe" and found.visible.all()
     assert [attempt.matcher for attempt in attempts] == ["file"]
     assert np.linalg.norm(found.points_xy - points, axis=1).mean() < 25
+    assert len(found.details["head_rotation"]) == 3
     parts = part_confidence(found)
     assert set(parts) >= {"mouth", "nose", "image-left eye"} and all(0 < sure <= 1 for sure in parts.values())
 

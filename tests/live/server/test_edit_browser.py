@@ -78,6 +78,7 @@ class Desk:
         self.page = page
 
     def at(self, xy) -> tuple[float, float]:
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         zoom, x, y = (float(v) for v in self.page.get_attribute("#canvas", "data-view").split())
         box = self.page.locator("#canvas").bounding_box()
         assert box is not None
