@@ -178,9 +178,9 @@ def place_landmarks(
             raise  # what was given by hand is wrong: the user should know instead of getting another face
         except FaceshotError as error:
             attempts.append(Attempt(name, error.message.rstrip(".")))
-    lines = "\n".join(f"  {attempt.matcher:<10} {attempt.outcome}" for attempt in attempts)
+    reasons = "; ".join(f"{attempt.matcher}: {attempt.outcome}" for attempt in attempts)
     raise LandmarkError(
-        f"No landmarks could be placed:\n{lines}",
+        f"No landmarks could be placed. {reasons}.",
         "Click 4 to 9 points yourself: faceshot character edit PICTURE opens the editor.",
     )
 

@@ -54,7 +54,7 @@ def test_no_face_at_all_lists_every_matcher(bruno):
     with pytest.raises(LandmarkError) as caught:
         place_landmarks(rgb, Request())
     for name in MATCHERS:
-        assert f"  {name}" in caught.value.message
+        assert f"{name}: " in caught.value.message
     assert "MediaPipe found no face" in caught.value.message and "--clicks" in caught.value.message
     assert "faceshot character edit" in caught.value.hint
 

@@ -16,12 +16,14 @@ from faceshot.assisted import RECOMMENDED
 from faceshot.character import open_character, read_character, write_character
 from faceshot.topology import MIRROR_70
 from faceshot.types import Character, FaceState
-from live.config import ServerConfig
+from live.build import build_show
+from live.config import ServerConfig, load_config
 from live.server.app import create_edit_app
 from live.server.edit import Editor
 from live.server.serve import listen, serve_app
 from live.workers import ThreadWorker
 from tests.faceshot.faces import clicks_on, drawn_face
+from tests.live.server.harness import served
 from tests.live.server.test_edit import png
 
 pytestmark = pytest.mark.browser
@@ -331,3 +333,35 @@ def test_a_finger_drags_two_fingers_zoom(browser: Browser, url: str, cat: Path) 
         assert desk.page.is_disabled("#save")  # a pinch moves no point
         wide = desk.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 390
+
+
+def test_from_the_control_page_to_the_editor_and_on_air(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dropped picture without a face is offered the editor; what is saved there goes on air and is listed."""
+    monkeypatch.setenv("FACESHOT_CHARACTERS", str(tmp_path / "own"))
+    monkeypatch.setattr("faceshot.character.detect_face", lambda rgb, folder=None: FaceState.lost((512, 512)))
+    monkeypatch.setattr("faceshot.tracker.detect_face", lambda rgb, folder=None: FaceState.lost((512, 512)))
+    bear = open_character("bruno")
+    (tmp_path / "bear.png").write_bytes(png(drawn_face(bear)))
+    config = load_config(sets=["source.spec=demo", "animator.max_side_px=128"])
+    with served(lambda: build_show(config)) as server:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(30_000)
+        page.goto(server.url)
+        page.wait_for_selector("[role=radio][data-spec=miso]")
+        assert page.get_attribute("#edit-character", "href") == "/edit?spec=mika"
+        page.set_input_files("#picture-file", str(tmp_path / "bear.png"))
+        page.click("text=Place the points")
+        page.wait_for_selector("html[data-state=ready][data-tool=guide]")
+        desk = Desk(page)
+        for xy in clicks_on(bear.points_xy / 2, RECOMMENDED).values():
+            page.mouse.click(*desk.at(xy))
+        page.wait_for_selector("#ask-done:not([hidden])")
+        page.click("#ask-done")
+        page.click("#air")
+        page.wait_for_url("**/")
+        made = tmp_path / "own" / "bear.faceshot"
+        page.wait_for_selector(f"[role=radio][data-spec='{made}'][aria-checked=true]")
+        assert server.show.state()["character"]["name"] == "bear" and made.is_file()
+        page.close()
