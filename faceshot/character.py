@@ -158,7 +158,7 @@ def character_from_picture(rgba: UInt8, name: str, folder: Path | None = None) -
     if state.points_xyz is None:
         raise NoFace(
             f"No face was found in {name}.",
-            "Seven clicks make a character of it: faceshot character edit PICTURE. Or place the points by hand: "
+            "Seven clicks in the landmark editor make a character of it: faceshot character edit PICTURE. Or by hand: "
             f'{name}.json beside it, {{"landmarks": [[x, y], ...]}} with 68 (iBUG order) or 70 points in pixels.',
         )
     made: dict[str, Any] = {"matcher": "mediapipe", "confidence": round(state.confidence, 3)}

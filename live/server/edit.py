@@ -15,6 +15,7 @@ is written before `save`; that writes the whole file or nothing, and keeps the o
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import secrets
@@ -164,7 +165,10 @@ class Editor:
         if not isinstance(motions, list) or not motions or not all(name in MOTIONS for name in motions):
             raise BadRequest("`motions` names no motion.", f"There are: {', '.join(MOTIONS)}.")
         character = _changed(document, about)
-        data, size_wh, count = await self._drawing.run(_preview, character, tuple(motions))
+        try:
+            data, size_wh, count = await self._drawing.run(_preview, character, tuple(motions))
+        except asyncio.CancelledError:  # the program ends while one is drawn: that is no error to be told about
+            return Response(status_code=503)
         frames = {
             "x-frame-width": str(size_wh[0]),
             "x-frame-height": str(size_wh[1]),

@@ -106,8 +106,10 @@ async def serve_app(app: Starlette, sock: socket.socket, on_ready: Callable[[str
 
 
 def _no_false_alarm(record: logging.LogRecord) -> bool:
-    """uvicorn 0.54 calls it an error when a WebSocket is refused with an HTTP answer, which is how it should be."""
-    return "without completing handshake" not in record.getMessage()
+    """uvicorn 0.54 calls it an error when a WebSocket is refused with an HTTP answer, which is how it should be, and
+    when a request is still under way at the end, which is how a drawing of a second ends."""
+    message = record.getMessage()
+    return "without completing handshake" not in message and "timeout graceful shutdown exceeded" not in message
 
 
 class _Server(uvicorn.Server):

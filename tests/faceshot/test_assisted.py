@@ -36,6 +36,16 @@ def test_seven_clicks_are_enough_for_unseen_pictures(errors):
 
 
 @pytest.mark.media
+def test_the_corners_of_the_mouth_bring_the_worst_down(errors, shared_media):
+    """Nine clicks; measured 0.049 over all labelled pictures, three of them looked at here."""
+    for name in ("s22", "s40", "s7"):
+        picture = labelled(name, shared_media)
+        clicks = clicks_on(picture.points, (*RECOMMENDED, "mouth-left", "mouth-right"))
+        result = fit(picture.rgb, clicks, picture.kind, without=(name,))
+        assert near_eyes(result.points_xy, picture.points)[picture.visible].mean() < 0.95 * errors[name]
+
+
+@pytest.mark.media
 def test_the_picture_helps(errors, shared_media):
     blind = []
     for name in LABELLED:

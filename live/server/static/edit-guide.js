@@ -62,8 +62,7 @@ export function makeGuide(model, desk, failure) {
       try {
         const found = await post(`/api/edit/${document.id}/fit`, { clicks: Object.fromEntries(marksNow()), kind: model.kind });
         if (!guide.active) break;
-        if (!fresh) model.abandon(); // one round of the guide is one step of history
-        model.replace(found, { keepVisible: !fresh || model.placed });
+        model.replace(found, { keepVisible: model.placed, step: fresh }); // one round is one step of history
         fresh = false;
         fitted = true;
       } catch (error) {
@@ -114,7 +113,8 @@ export function makeGuide(model, desk, failure) {
     begin(at, reach) {
       const near = desk.marks.find(({ x, y }) => {
         const [sx, sy] = desk.toScreen([x, y]);
-        return Math.hypot(sx - at[0], sy - at[1]) < Math.max(reach, 14);
+        // While a place is asked for, a press near a mark is an answer: noses and mouths are close together.
+        return Math.hypot(sx - at[0], sy - at[1]) < (asking.length ? 10 : Math.max(reach, 14));
       });
       const start = at;
       let moved = false;

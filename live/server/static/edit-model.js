@@ -133,9 +133,9 @@ export class Model {
     this.tell("options");
   }
 
-  // All points at once, from a matcher; one step of history.
-  replace({ landmarks, visible, confidence, matcher, kind }, { keepVisible = false } = {}) {
-    this.begin();
+  // All points at once, from a matcher; one step of history, or part of the last one.
+  replace({ landmarks, visible, confidence, matcher, kind }, { keepVisible = false, step = true } = {}) {
+    if (step) this.begin();
     this.points = landmarks.map(([x, y]) => [x, y]);
     if (!keepVisible) this.visible = [...visible];
     this.confidence = [...confidence];
