@@ -143,15 +143,13 @@ class Api:
         return self._answer()
 
     async def settings(self, request: Request) -> Response:
-        await self._show.update(await read_json(request))
+        await self._show.update(await _json_object(request))
         self._viewers.refresh()
         return self._answer()
 
     async def picture(self, request: Request) -> Response:
         limit = self._max_upload_bytes
-        data = await read_body(
-            request, limit, f"The picture is larger than {limit // _MEGABYTE} MB.", "Use a smaller one."
-        )
+        data = await _body(request, limit, f"The picture is larger than {limit // _MEGABYTE} MB.", "Use a smaller one.")
         if not data:
             raise BadRequest("No picture came with the request.", "Send the file itself as the body.")
         filename = PurePath(request.query_params.get("filename", "picture").replace("\\", "/")).name[-100:] or "picture"
@@ -181,14 +179,14 @@ class Api:
 
 
 async def _spec(request: Request) -> str:
-    spec = (await read_json(request)).get("spec", request.query_params.get("spec"))
+    spec = (await _json_object(request)).get("spec", request.query_params.get("spec"))
     if not isinstance(spec, str) or not spec.strip():
         raise BadRequest("The request names no spec.", 'Send {"spec": "..."} or ?spec=...')
     return spec.strip()
 
 
 async def _on(request: Request) -> bool | None:
-    on = (await read_json(request)).get("on", request.query_params.get("on"))
+    on = (await _json_object(request)).get("on", request.query_params.get("on"))
     if isinstance(on, str):
         on = _ON.get(on.lower(), on)
     if on is not None and not isinstance(on, bool):
@@ -196,9 +194,8 @@ async def _on(request: Request) -> bool | None:
     return on
 
 
-async def read_json(request: Request) -> dict[str, Any]:
-    """The body as a JSON object; empty when there is none. Raises `BadRequest`."""
-    data = await read_body(request, _MAX_JSON_BYTES, f"The request is larger than {_MAX_JSON_BYTES // 1024} kB.", "")
+async def _json_object(request: Request) -> dict[str, Any]:
+    data = await _body(request, _MAX_JSON_BYTES, f"The request is larger than {_MAX_JSON_BYTES // 1024} kB.", "")
     if not data:
         return {}
     try:
@@ -210,7 +207,7 @@ async def read_json(request: Request) -> dict[str, Any]:
     return value
 
 
-async def read_body(request: Request, limit: int, error: str, hint: str) -> bytes:
+async def _body(request: Request, limit: int, error: str, hint: str) -> bytes:
     """The body, given up as soon as it says or turns out to be longer than `limit` bytes."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
@@ -224,3 +221,7 @@ async def read_body(request: Request, limit: int, error: str, hint: str) -> byte
     except ClientDisconnect:
         raise BadRequest("The connection ended before the whole body had come.") from None
     return bytes(data)
+
+
+read_body, read_json = _body, _json_object
+"""How a request's body is read, for the routes of other modules. Both raise `BadRequest`."""
