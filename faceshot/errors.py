@@ -5,6 +5,7 @@ FaceshotError               what went wrong, where, measured against allowed, an
 ├── PictureError            a picture cannot be read or used
 │   └── NoFace              a readable picture in which no face was found
 ├── CharacterFileError      a `.faceshot` file is damaged, hostile or from another version
+├── LandmarkError           landmarks or clicks given by hand cannot be used, or no matcher could place any
 ├── MotionClipError         a motion clip file is damaged or from another version
 ├── GalleryError            an appearance gallery is damaged, incomplete, or made with another backbone
 └── WeightsMissing          model files are not there; carries the command that fetches them
@@ -16,6 +17,7 @@ __all__ = [
     "CharacterFileError",
     "FaceshotError",
     "GalleryError",
+    "LandmarkError",
     "MotionClipError",
     "NoFace",
     "PictureError",
@@ -55,6 +57,10 @@ class NoFace(PictureError):
 
 class CharacterFileError(FaceshotError):
     """A character file is damaged, hostile or of an unknown version."""
+
+
+class LandmarkError(FaceshotError):
+    """Landmarks or clicks given by hand cannot be used, or no matcher could place any."""
 
 
 class MotionClipError(FaceshotError):

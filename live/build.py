@@ -192,9 +192,9 @@ def _read_picture(data: bytes, name: str, config: Config) -> Character:
 
 
 def _list_characters() -> list[dict[str, str]]:
-    from faceshot import character
+    from faceshot import character, versions
 
-    return [summary._asdict() for summary in character.bundled_summaries()]
+    return [summary._asdict() for summary in (*character.bundled_summaries(), *versions.own_characters())]
 
 
 def _is_clip(spec: str) -> bool:

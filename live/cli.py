@@ -401,6 +401,63 @@ def character_show(
     raise typer.Exit(commands.character_show(file, picture=picture, as_json=as_json))
 
 
+@character_app.command("new")
+def character_new(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Any picture of a face; it is only read.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: IMAGE with .faceshot at its end.")
+    ] = None,
+    landmarks: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="68 or 70 points that you have already, in pixels of IMAGE.")
+    ] = None,
+    clicks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLICKS", help='4 to 9 places for the assisted fit: "left-eye=120,80 right-eye=190,82 ..."'
+        ),
+    ] = None,
+    matcher: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this one: file, mediapipe, diffusion or fit.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(metavar="KIND", help="human, anime, animal, emoji or toy.")] = None,
+    matte: Annotated[
+        str, typer.Option(metavar="HOW", help="What cuts the background away: auto, alpha, grabcut or rembg.")
+    ] = "auto",
+    threshold: Annotated[
+        float, typer.Option("--matte-threshold", min=0, max=1, help="0 cuts little away, 1 much.")
+    ] = 0.5,
+    keep_background: Annotated[bool, typer.Option("--keep-background", help="Cut nothing away.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE when it is there already.")] = False,
+    as_json: Annotated[bool, AS_JSON] = False,
+) -> None:
+    """Make a character of any picture: landmarks by whatever is at hand, and the background cut away.
+
+    \b
+    Examples:
+      faceshot character new me.jpg
+      faceshot character new cat.png --kind animal --clicks "left-eye=120,80 right-eye=190,82 nose=155,120 chin=154,160"
+      faceshot character new robot.png --landmarks points.json --keep-background
+
+    Says which matcher placed the landmarks and how sure it is of each part; `faceshot character edit` puts them right.
+    """
+    from live import character_commands as body
+
+    wish = body.wish(landmarks, clicks, matcher, kind, matte, threshold, keep_background)
+    raise typer.Exit(body.character_new(image, out, wish, overwrite, as_json))
+
+
+@character_app.command("edit")
+def character_edit(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Bundled name, picture or .faceshot file.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 picks a free one.")] = 0,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+) -> None:
+    """Put landmarks right by hand, in the browser, with a live preview. Saving keeps the old version."""
+    from live import character_commands as body
+
+    raise typer.Exit(body.character_edit(file, port, open_browser))
+
+
 app.add_typer(character_app, name="character")
 app.add_typer(models_app, name="models")
 app.add_typer(gallery_app, name="gallery")

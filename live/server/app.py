@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket
 from faceshot.errors import FaceshotError
 from live.server.answer import Json
 from live.server.api import Api, error_response
+from live.server.edit import Editor
 from live.server.encode import ALPHA_CODECS
 from live.server.feed import StateFeed
 from live.server.guard import Guard
@@ -28,7 +29,7 @@ from live.workers import ThreadWorker, Worker
 if TYPE_CHECKING:
     from live.show import Show
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "create_edit_app"]
 
 STATIC = Path(__file__).parent / "static"
 
@@ -71,6 +72,8 @@ def create_app(show: Show, worker: Worker | None = None) -> Starlette:
     )
     feed = StateFeed(lambda: api.state())
     api = Api(show, viewers, feed, errands)
+    editing, drawing = worker or ThreadWorker("edit"), worker or ThreadWorker("edit-preview")
+    editor = Editor(editing, drawing, show.character, True, config.max_upload_mb, show.config.models.folder)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -78,6 +81,8 @@ def create_app(show: Show, worker: Worker | None = None) -> Starlette:
         if worker is None:
             await encoding.close()
             await errands.close()
+            await editing.close()
+            await drawing.close()
 
     async def watch(socket: WebSocket) -> None:
         alpha_codec = socket.query_params.get("codec", "mask")
@@ -109,10 +114,12 @@ def create_app(show: Show, worker: Worker | None = None) -> Starlette:
     routes = [
         Route("/", _page("index.html", _CONTROL_POLICY)),
         Route("/view", _page("view.html", _VIEW_POLICY)),
+        Route("/edit", _page("edit.html", _CONTROL_POLICY)),
         Route("/favicon.ico", _page("favicon.svg", _CONTROL_POLICY)),
         WebSocketRoute("/ws/view", watch),
         Route("/ws/view", why_not_watch),
         WebSocketRoute("/ws/control", control),
+        Mount("/api/edit", routes=editor.routes()),
         Mount("/api", routes=api.routes()),
         Mount("/static", _Static(directory=STATIC)),
     ]
@@ -120,6 +127,26 @@ def create_app(show: Show, worker: Worker | None = None) -> Starlette:
         routes=routes,
         lifespan=lifespan,
         middleware=[Middleware(Guard, host=config.host)],
+        exception_handlers={FaceshotError: _on_faceshot_error, HTTPException: _on_http_error},
+    )
+
+
+def create_edit_app(editor: Editor, host: str) -> Starlette:
+    """The application of `faceshot character edit`: the landmark editor without a show.
+
+    Args:
+        host: address that the server listens on.
+    """
+    routes = [
+        Route("/", _page("edit.html", _CONTROL_POLICY)),
+        Route("/edit", _page("edit.html", _CONTROL_POLICY)),
+        Route("/favicon.ico", _page("favicon.svg", _CONTROL_POLICY)),
+        Mount("/api/edit", routes=editor.routes()),
+        Mount("/static", _Static(directory=STATIC)),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, host=host)],
         exception_handlers={FaceshotError: _on_faceshot_error, HTTPException: _on_http_error},
     )
 
@@ -148,7 +175,10 @@ async def _on_faceshot_error(request: Request, error: Exception) -> Response:
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
     http = cast(HTTPException, error)
-    hints = {404: "The pages are / and /view; live/server/api.py lists the API.", 405: "Commands are POST requests."}
+    hints = {
+        404: "The pages are /, /view and /edit; live/server/api.py lists the API.",
+        405: "Commands are POST requests.",
+    }
     return Json(
         {"error": f"{http.detail}: {request.method} {request.url.path}", "hint": hints.get(http.status_code, "")},
         http.status_code,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import uvicorn
+from starlette.applications import Starlette
 
 from live.config import ServerConfig
 from live.errors import ServerError
@@ -20,7 +21,7 @@ from live.server.app import create_app
 if TYPE_CHECKING:
     from live.show import Show
 
-__all__ = ["listen", "serve", "url_of"]
+__all__ = ["listen", "serve", "serve_app", "url_of"]
 
 _MAX_MESSAGE_BYTES = 64 * 1024
 _GOODBYE_S = 1
@@ -65,16 +66,20 @@ async def serve(
     sock: socket.socket | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve the pages until cancelled, then say goodbye to every connection.
+    """Serve a show's pages until cancelled, then say goodbye to every connection.
 
     Args:
         sock: from `listen`, when the port was to be taken before anything else was opened; closed here.
         on_ready: called with the address once pages can be opened.
     """
-    sock = sock or listen(config)
+    await serve_app(create_app(show), sock or listen(config), on_ready)
+
+
+async def serve_app(app: Starlette, sock: socket.socket, on_ready: Callable[[str], None] | None = None) -> None:
+    """Serve any application of ours on a listening socket, which is closed here, until cancelled."""
     server = _Server(
         uvicorn.Config(
-            create_app(show),
+            app,
             lifespan="on",
             log_config=None,
             log_level="warning",
@@ -101,8 +106,10 @@ async def serve(
 
 
 def _no_false_alarm(record: logging.LogRecord) -> bool:
-    """uvicorn 0.54 calls it an error when a WebSocket is refused with an HTTP answer, which is how it should be."""
-    return "without completing handshake" not in record.getMessage()
+    """uvicorn 0.54 calls it an error when a WebSocket is refused with an HTTP answer, which is how it should be, and
+    when a request is still under way at the end, which is how a drawing of a second ends."""
+    message = record.getMessage()
+    return "without completing handshake" not in message and "timeout graceful shutdown exceeded" not in message
 
 
 class _Server(uvicorn.Server):
