@@ -92,8 +92,8 @@ def read_samples(folder: Path, models: Path | None = None) -> list[Sample]:
     if problems:
         more = f" (and {len(problems) - 5} more)" if len(problems) > 5 else ""
         raise GalleryError(
-            f"{len(problems)} of {len(problems) + len(samples)} pictures cannot be used{more}:\n  "
-            + "\n  ".join(problems[:5]),
+            f"{len(problems)} of {len(problems) + len(samples)} pictures cannot be used{more}: "
+            + " ".join(problems[:5]),
             "Put 68 or 70 landmarks beside each picture, NAME.json or NAME.npy, or take it away.",
         )
     if not samples:

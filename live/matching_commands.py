@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,8 +48,12 @@ def gallery_build(config: Config, folder: Path, out: Path, mirror: bool, overwri
     samples = read_samples(folder, config.models.folder)
     chosen = config.matching
     backbone = load_backbone(chosen.backbone, config.models.folder, chosen.device, chosen.dtype, keep=True)
-    with _stages() as progress:
-        gallery = build_gallery(samples, backbone, out, mirror=mirror, progress=progress)
+    try:
+        with _stages() as progress:
+            gallery = build_gallery(samples, backbone, out, mirror=mirror, progress=progress)
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on where it was.", file=sys.stderr)
+        raise
     domains = ", ".join(gallery.domains)
     print(f"{out}: {len(samples)} pictures{' and their mirror images' if mirror else ''}, domains: {domains}")
     print(f"Use it with --tracker matching --backbone {gallery.backbone} --gallery {out}")

@@ -67,6 +67,20 @@ def test_build_show_and_refuse(pictures: Path, tmp_path: Path, capsys: pytest.Ca
 
 
 @pytest.mark.usefixtures("small")
+def test_a_stopped_build_says_how_to_go_on(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gallery_build, "diffusion_features", stop)
+    out = tmp_path / "mine.safetensors"
+    assert main(["gallery", "build", str(pictures), "-o", str(out), "--backbone", "sd21-plain"]) == 130
+    assert "The same command goes on where it was" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.usefixtures("small")
 def test_import_puts_a_named_gallery_into_the_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tests.faceshot.test_gallery import published
 
