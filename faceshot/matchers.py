@@ -11,7 +11,6 @@ Each is a callable `(rgb, progress) -> MatchedLandmarks`; every one is imported 
 from __future__ import annotations
 
 import difflib
-import importlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -114,11 +113,10 @@ def _agreement(rgb: UInt8, points: Float32) -> Float32:
 def _diffusion(request: Request) -> Made:
     if importlib.util.find_spec("torch") is None:
         return "torch is not installed (pip install 'faceshot-live[gpu]')"
-    if importlib.util.find_spec("faceshot.diffusion_matcher") is None:
-        return "this build has no diffusion matcher"
-    module = importlib.import_module("faceshot.diffusion_matcher")
+    from faceshot.diffusion_matcher import diffusion_matcher
+
     try:
-        made: Made = module.diffusion_matcher(folder=request.models, **request.options)
+        made: Made = diffusion_matcher(folder=request.models, **request.options)
     except FaceshotError as missing:
         return f"{missing.message.rstrip('.')} ({missing.hint})" if missing.hint else missing.message.rstrip(".")
     return made
