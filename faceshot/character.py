@@ -27,12 +27,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from faceshot import topology
 from faceshot.archive import pack_arrays, read_archive, unpack_arrays, write_archive
 from faceshot.driver import observe, own_rotation
-from faceshot.errors import CharacterFileError, NoFace, PictureError
+from faceshot.errors import CharacterFileError, LandmarkError, NoFace, PictureError
 from faceshot.pictures import MIN_SIDE_PX, fit_within, flatten, read_picture
 from faceshot.rest_pose import as_provenance
 from faceshot.tracker import detect_face
@@ -43,9 +44,12 @@ __all__ = [
     "bundled_names",
     "bundled_summaries",
     "character_from_picture",
+    "check_landmarks",
     "open_character",
     "read_character",
+    "read_landmarks",
     "resize",
+    "summary_of",
     "write_character",
 ]
 
@@ -56,6 +60,7 @@ _MEGABYTE = 1 << 20
 _REQUIRED = {"character.json": _MEGABYTE, "image.png": 32 * _MEGABYTE}
 _OPTIONAL = {"arrays.safetensors": 128 * _MEGABYTE}
 _REMAKE = "Make the character again from its picture, or get a fresh copy of the file."
+_LANDMARKS_FORM = 'It should read {"landmarks": [[x, y], ...]} with 68 or 70 points in pixels of the picture.'
 _ASSETS = Path(__file__).parent / "assets" / "characters"
 _FIRST = "mika"  # the default character, so it is also the first one on offer
 
@@ -87,6 +92,16 @@ def bundled_summaries() -> tuple[Summary, ...]:
         about = json.loads(_entries(_ASSETS / f"{spec}.faceshot", spec)["character.json"])
         summaries.append(Summary(spec, about["name"], about["kind"]))
     return tuple(summaries)
+
+
+def summary_of(path: Path) -> Summary:
+    """What a list shows of a character file. Raises `CharacterFileError` when it is damaged."""
+    try:
+        about = json.loads(_entries(path, path.name)["character.json"])
+        name = "".join(c for c in about["name"][:100] if c.isprintable())
+        return Summary(str(path), name, str(about["kind"]))
+    except _BAD_CONTENT as bad:
+        raise CharacterFileError(f"{path.name} is damaged: {_reason(bad)}.", _REMAKE) from bad
 
 
 def open_character(spec: str, folder: Path | None = None) -> Character:
@@ -143,8 +158,8 @@ def character_from_picture(rgba: UInt8, name: str, folder: Path | None = None) -
     if state.points_xyz is None:
         raise NoFace(
             f"No face was found in {name}.",
-            f"Place the points by hand, in a landmark editor or a text editor: {name}.json beside the picture, "
-            '{"landmarks": [[x, y], ...]} with 68 (iBUG order) or 70 points in pixels.',
+            "Seven clicks in the landmark editor make a character of it: faceshot character edit PICTURE. Or by hand: "
+            f'{name}.json beside it, {{"landmarks": [[x, y], ...]}} with 68 (iBUG order) or 70 points in pixels.',
         )
     made: dict[str, Any] = {"matcher": "mediapipe", "confidence": round(state.confidence, 3)}
     seen = observe(state)
@@ -177,6 +192,53 @@ def _read_manual(path: Path) -> dict[str, Any] | None:
     return None
 
 
+class HandMade(NamedTuple):
+    """Landmarks from a file.
+
+    Attributes:
+        points_xy: (70, 2) float32, pixels of the upright picture.
+        visible: (70,) bool.
+        kind: what the file says the character is; None when it says nothing.
+    """
+
+    points_xy: Float32
+    visible: NDArray[np.bool_]
+    kind: CharacterKind | None
+
+
+def read_landmarks(path: Path, size_wh: tuple[int, int]) -> HandMade:
+    """Landmarks that somebody placed by hand, from a JSON file as the head of this module describes it.
+
+    Raises:
+        LandmarkError: what is wrong with the file, and how it should read.
+    """
+    try:
+        about = _read_manual(path)
+    except CharacterFileError as error:
+        raise LandmarkError(error.message, _LANDMARKS_FORM) from error
+    if about is None:
+        raise LandmarkError(f"{path.name} has no `landmarks`.", _LANDMARKS_FORM)
+    return check_landmarks(about, size_wh, path.name)
+
+
+def check_landmarks(about: Mapping[str, Any], size_wh: tuple[int, int], name: str) -> HandMade:
+    """Landmarks as JSON holds them: `landmarks`, and `visible` and `kind` if they are there.
+
+    Args:
+        size_wh: of the picture that they are for.
+        name: what messages call them.
+
+    Raises:
+        LandmarkError: what is wrong with them.
+    """
+    rgba = np.zeros((size_wh[1], size_wh[0], 4), np.uint8)
+    try:
+        made = _build({**about, "name": name, "provenance": {}}, rgba, {})
+    except _BAD_CONTENT as bad:
+        raise LandmarkError(f"{name} cannot be used: {_reason(bad)}.", _LANDMARKS_FORM) from bad
+    return HandMade(made.points_xy, made.visible, made.kind if "kind" in about else None)
+
+
 def _from_manual(rgba: UInt8, name: str, about: Mapping[str, Any], file: str) -> Character:
     defaults = {"name": name, "provenance": {"landmarks": {"matcher": "manual"}}}
     try:
@@ -184,7 +246,7 @@ def _from_manual(rgba: UInt8, name: str, about: Mapping[str, Any], file: str) ->
     except _BAD_CONTENT as bad:
         raise CharacterFileError(
             f"{file} cannot be used: {_reason(bad)}.",
-            'It should read {"landmarks": [[x, y], ...]} with 68 or 70 points in pixels of the picture.',
+            _LANDMARKS_FORM,
         ) from bad
     return _scaled(character, fit_within(rgba, MAX_SIDE_PX))
 

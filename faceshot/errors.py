@@ -5,7 +5,9 @@ FaceshotError               what went wrong, where, measured against allowed, an
 ├── PictureError            a picture cannot be read or used
 │   └── NoFace              a readable picture in which no face was found
 ├── CharacterFileError      a `.faceshot` file is damaged, hostile or from another version
+├── LandmarkError           landmarks or clicks given by hand cannot be used, or no matcher could place any
 ├── MotionClipError         a motion clip file is damaged or from another version
+├── GalleryError            an appearance gallery is damaged, incomplete, or made with another backbone
 └── WeightsMissing          model files are not there; carries the command that fetches them
 """
 
@@ -14,6 +16,8 @@ from __future__ import annotations
 __all__ = [
     "CharacterFileError",
     "FaceshotError",
+    "GalleryError",
+    "LandmarkError",
     "MotionClipError",
     "NoFace",
     "PictureError",
@@ -55,8 +59,16 @@ class CharacterFileError(FaceshotError):
     """A character file is damaged, hostile or of an unknown version."""
 
 
+class LandmarkError(FaceshotError):
+    """Landmarks or clicks given by hand cannot be used, or no matcher could place any."""
+
+
 class MotionClipError(FaceshotError):
     """A motion clip is damaged or of an unknown version."""
+
+
+class GalleryError(FaceshotError):
+    """An appearance gallery is damaged, incomplete, or made with another backbone."""
 
 
 class WeightsMissing(FaceshotError):

@@ -14,8 +14,22 @@ from pathlib import Path
 from typing import Final, Literal
 
 from faceshot.errors import WeightsMissing
+from faceshot.matching_files import REPOSITORIES
 
-__all__ = ["MANIFEST", "Entry", "Status", "entry_of", "find", "need", "pull_command", "search_folders", "verify"]
+__all__ = [
+    "DEFAULT_KINDS",
+    "GROUPS",
+    "MANIFEST",
+    "Entry",
+    "Status",
+    "cache_folder",
+    "entry_of",
+    "find",
+    "need",
+    "pull_command",
+    "search_folders",
+    "verify",
+]
 
 Status = Literal["missing", "ok", "wrong size", "wrong hash"]
 
@@ -43,6 +57,22 @@ class Entry:
     needed_by: str
 
 
+def _matching_entries() -> tuple[Entry, ...]:
+    return tuple(
+        Entry(
+            kind=repository.kind,
+            file=f"{repository.folder}/{path}",
+            url=f"https://huggingface.co/{repository.repo}/resolve/{repository.revision}/{path}",
+            size=size,
+            sha256=sha256,
+            licence=repository.licence,
+            needed_by=repository.needed_by,
+        )
+        for repository in REPOSITORIES
+        for path, size, sha256 in repository.files
+    )
+
+
 MANIFEST: Final[tuple[Entry, ...]] = (
     Entry(
         kind="face_landmarker",
@@ -53,7 +83,17 @@ MANIFEST: Final[tuple[Entry, ...]] = (
         licence="Apache-2.0",
         needed_by="tracker: blendshapes and head pose (the only tracker on Python 3.13 and newer)",
     ),
+    *_matching_entries(),
 )
+
+GROUPS: Final[dict[str, tuple[str, ...]]] = {
+    "matching": ("sd15", "ip-adapter", "clip-h"),
+    "matching-sd21": ("sd21", "clip-h", "faceshot-gallery"),
+}
+"""Words for several kinds that are needed together."""
+
+DEFAULT_KINDS: Final = ("face_landmarker",)
+"""What `faceshot models pull` fetches when no kind is named: a megabyte or two, never gigabytes unasked."""
 
 
 def entry_of(file: str) -> Entry:
@@ -69,10 +109,11 @@ def search_folders(folder: Path | None = None) -> tuple[Path, ...]:
     named = os.environ.get("FACESHOT_MODELS")
     first = (Path(named).expanduser(),) if named else ()
     configured = (folder.expanduser(),) if folder else ()
-    return (*first, *configured, _cache_folder())
+    return (*first, *configured, cache_folder())
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """The last place that is searched: the user's own cache."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":

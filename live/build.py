@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from faceshot.animators import Animator
+from faceshot.landmarks import Matcher, MatchProgress
 from faceshot.types import Character
 from live.clock import Clock, LoopClock
 from live.config import Config
@@ -22,6 +23,7 @@ from live.workers import ThreadWorker
 
 __all__ = [
     "build_animator",
+    "build_matcher",
     "build_show",
     "build_sinks",
     "build_source",
@@ -55,6 +57,11 @@ def build_show(config: Config) -> Show:
         ConfigError, SinkError: what the configuration asks for cannot be built. Characters, sources and models are
             opened by `Show.run`, away from the event loop.
     """
+    if config.tracker.kind == "matching":
+        raise ConfigError(
+            "tracker.kind=matching takes seconds to minutes for a frame: it is for files, not for a live show.",
+            "Type faceshot render CHARACTER DRIVE -o OUT.mp4 --tracker matching",
+        )
     clock = LoopClock()
     phone = PhoneInlet(clock)
     parts = Parts(
@@ -115,11 +122,30 @@ def build_source(spec: str, config: Config, clock: Clock, phone: PhoneInlet | No
     return made
 
 
-def build_tracker(config: Config) -> Tracker:
-    """The face tracker. Blocks for a second or more while its models load. Raises `WeightsMissing`."""
+def build_tracker(config: Config, progress: MatchProgress = lambda stage, done, total: None) -> Tracker:
+    """The face tracker. Blocks for a second or more while its models load. Raises `WeightsMissing`.
+
+    Args:
+        progress: of matching, which takes seconds to minutes for a frame.
+    """
+    if config.tracker.kind == "matching":
+        from faceshot.matching_tracker import MatchingTracker
+
+        return MatchingTracker(build_matcher(config, keep=True), config.matching.stride, progress)
     from faceshot.tracker import make_tracker
 
     return make_tracker(config.tracker.kind, config.models.folder)
+
+
+def build_matcher(config: Config, keep: bool = False) -> Matcher:
+    """The diffusion matcher; read at its first use. Raises `WeightsMissing` when it is not all there."""
+    from faceshot.diffusion_matcher import MatcherSettings, diffusion_matcher, parse_domain
+
+    chosen = config.matching
+    settings = MatcherSettings(k=chosen.k, domain=parse_domain(chosen.domain), repair=chosen.repair)
+    return diffusion_matcher(
+        chosen.backbone, chosen.gallery, settings, config.models.folder, chosen.device, chosen.dtype, keep
+    )
 
 
 def build_animator(kind: str) -> Animator:
@@ -176,9 +202,9 @@ def _read_picture(data: bytes, name: str, config: Config) -> Character:
 
 
 def _list_characters() -> list[dict[str, str]]:
-    from faceshot import character
+    from faceshot import character, versions
 
-    return [summary._asdict() for summary in character.bundled_summaries()]
+    return [summary._asdict() for summary in (*character.bundled_summaries(), *versions.own_characters())]
 
 
 def _is_clip(spec: str) -> bool:

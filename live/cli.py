@@ -43,6 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 models_app = typer.Typer(help="Model files: what there is, fetch them, check them.", no_args_is_help=True)
+gallery_app = typer.Typer(help="Appearance galleries of the diffusion matcher.", no_args_is_help=True)
 character_app = typer.Typer(help="Character files.", no_args_is_help=True)
 
 CONFIG = typer.Option("--config", "-c", metavar="FILE", help="TOML file with settings; see configs/.")
@@ -50,6 +51,14 @@ SETTINGS = typer.Option(
     "--set", metavar="KEY=VALUE", help="One setting, e.g. motion.smoothing=0.7. Repeat for more. Options win over it."
 )
 ANIMATOR = typer.Option("--animator", metavar="KIND", help="What draws the character: warp.")
+TRACKER = typer.Option(
+    "--tracker",
+    metavar="KIND",
+    help="auto, landmarker, facemesh; matching for a driver that is no human: a dog, a puppet, a drawing.",
+)
+GALLERY = typer.Option("--gallery", metavar="SPEC", help="Of --tracker matching: built-in, a gallery file, or a name.")
+BACKBONE = typer.Option("--backbone", metavar="NAME", help="Of the matcher: sd15-ip (the paper's) or sd21-plain.")
+DOMAIN = typer.Option("--domain", metavar="NAME", help="Of the gallery, e.g. animal, or eyes=anime,mouth=animal.")
 AS_JSON = typer.Option("--json", help="Print JSON instead of text.")
 
 
@@ -149,6 +158,10 @@ def render(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="out.mp4, or out.webm with transparency.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT when it is there already.")] = False,
     animator: Annotated[str | None, ANIMATOR] = None,
+    tracker: Annotated[str | None, TRACKER] = None,
+    backbone: Annotated[str | None, BACKBONE] = None,
+    gallery: Annotated[str | None, GALLERY] = None,
+    domain: Annotated[str | None, DOMAIN] = None,
     config: Annotated[Path | None, CONFIG] = None,
     settings: Annotated[list[str] | None, SETTINGS] = None,
 ) -> None:
@@ -158,12 +171,76 @@ def render(
     Examples:
       faceshot render miso talk.mp4 -o miso.mp4
       faceshot render me.png talk.mp4 -o me.webm --set animator.max_side_px=1024
+      faceshot render miso dog.mp4 -o dog.mp4 --tracker matching --domain animal
     """
     from live import commands
 
-    options: dict[str, object] = {"character.spec": character, "source.spec": drive, "animator.kind": animator}
+    options: dict[str, object] = {
+        "character.spec": character,
+        "source.spec": drive,
+        "animator.kind": animator,
+        **_matching_options(tracker, backbone, gallery, domain),
+    }
     chosen = commands.read_config(config, settings, options)
     raise typer.Exit(commands.render(chosen, drive, out, overwrite))
+
+
+@app.command(short_help="The retargeted landmarks of a driver, for other animators.")
+def landmarks(
+    character: Annotated[str, typer.Argument(metavar="CHARACTER", help="Bundled name, picture or .faceshot file.")],
+    drive: Annotated[str, typer.Argument(metavar="DRIVE", help="Video of a face, or a motion clip.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="OUT", help="out.npz, out.json, out.npy (MOFA), out.mp4 or a folder (poses)."
+        ),
+    ],
+    style: Annotated[
+        str, typer.Option("--style", metavar="STYLE", help="Of drawn poses: mofa or aniportrait.")
+    ] = "mofa",
+    size: Annotated[
+        int | None,
+        typer.Option(
+            "--size", metavar="PX", min=64, max=2048, help="Fit into a square; default 512 for npy and poses."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT when it is there already.")] = False,
+    tracker: Annotated[str | None, TRACKER] = None,
+    backbone: Annotated[str | None, BACKBONE] = None,
+    gallery: Annotated[str | None, GALLERY] = None,
+    domain: Annotated[str | None, DOMAIN] = None,
+    config: Annotated[Path | None, CONFIG] = None,
+    settings: Annotated[list[str] | None, SETTINGS] = None,
+) -> None:
+    """Write the character's landmarks, frame by frame, as the driver moves them: numbers, or pose pictures.
+
+    \b
+    Examples:
+      faceshot landmarks miso talk.mp4 -o miso.npz
+      faceshot landmarks miso talk.mp4 -o miso.npy             for MOFA-Video: (M, 68, 2) px of a 512² picture
+      faceshot landmarks miso talk.mp4 -o poses --style mofa   a folder of drawn poses and the picture they fit
+      faceshot landmarks ada talk.mp4 -o poses.mp4 --style aniportrait
+    """
+    from live import commands, matching_commands
+
+    options: dict[str, object] = {
+        "character.spec": character,
+        "source.spec": drive,
+        **_matching_options(tracker, backbone, gallery, domain),
+    }
+    chosen = commands.read_config(config, settings, options)
+    raise typer.Exit(matching_commands.landmarks(chosen, drive, out, style, size, overwrite))
+
+
+def _matching_options(
+    tracker: str | None, backbone: str | None, gallery: str | None, domain: str | None
+) -> dict[str, object]:
+    return {
+        "tracker.kind": tracker,
+        "matching.backbone": backbone,
+        "matching.gallery": gallery,
+        "matching.domain": domain,
+    }
 
 
 @app.command(short_help="Check this machine and say what cures what is missing.")
@@ -236,7 +313,10 @@ def models_list(as_json: Annotated[bool, AS_JSON] = False) -> None:
 @models_app.command("pull")
 def models_pull(
     kinds: Annotated[
-        list[str] | None, typer.Argument(metavar="KIND...", help="Names from `models list`; none: all of them.")
+        list[str] | None,
+        typer.Argument(
+            metavar="KIND...", help="Names from `models list`, e.g. matching; none: what the tracker needs."
+        ),
     ] = None,
 ) -> None:
     """Fetch model files, with a progress bar, checked against their sha256."""
@@ -253,6 +333,72 @@ def models_verify() -> None:
     raise typer.Exit(commands.models_verify())
 
 
+@models_app.command("make-tiny")
+def models_make_tiny(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="matching")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Gets the layout of a models folder.")],
+) -> None:
+    """Write small random models in the real layout, to try the whole path without a download; results mean nothing."""
+    from live import commands
+
+    raise typer.Exit(commands.models_make_tiny(kind, folder))
+
+
+@gallery_app.command("build")
+def gallery_build(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="DOMAIN/NAME.png + NAME.json or NAME.npy.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="The gallery file, .safetensors.")],
+    backbone: Annotated[str | None, BACKBONE] = None,
+    mirror: Annotated[bool, typer.Option("--mirror/--no-mirror", help="Add each picture's mirror image.")] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT when it is there already.")] = False,
+    config: Annotated[Path | None, CONFIG] = None,
+    settings: Annotated[list[str] | None, SETTINGS] = None,
+) -> None:
+    """Make an appearance gallery of pictures with landmarks. A run that was stopped goes on where it was.
+
+    \b
+    Example:
+      faceshot gallery build pictures -o mine.safetensors
+      faceshot render me.faceshot dog.mp4 -o out.mp4 --tracker matching --gallery mine.safetensors
+    """
+    from live import commands, matching_commands
+
+    chosen = commands.read_config(config, settings, {"matching.backbone": backbone})
+    raise typer.Exit(matching_commands.gallery_build(chosen, folder, out, mirror, overwrite))
+
+
+@gallery_app.command("import")
+def gallery_import(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="FOLDER", help="With target_domains/ in it; default: where pull puts it.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="OUT", help="Default: a named gallery, --gallery published.")
+    ] = None,
+    name: Annotated[str, typer.Option("--name", metavar="NAME")] = "published",
+    config: Annotated[Path | None, CONFIG] = None,
+    settings: Annotated[list[str] | None, SETTINGS] = None,
+) -> None:
+    """Import the published features of FaceShot (sd21-plain); nothing in the files is executed."""
+    from live import commands, matching_commands
+
+    chosen = commands.read_config(config, settings, {})
+    raise typer.Exit(matching_commands.gallery_import(chosen, folder, out, name))
+
+
+@gallery_app.command("show")
+def gallery_show(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A gallery file, or the name of an imported one.")],
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="PNG", help="Write its pictures with their landmarks.")
+    ] = None,
+) -> None:
+    """Say what a gallery holds: backbone, features, domains."""
+    from live import matching_commands
+
+    raise typer.Exit(matching_commands.gallery_show(file, picture))
+
+
 @character_app.command("show")
 def character_show(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Bundled name, picture or .faceshot file.")],
@@ -267,8 +413,66 @@ def character_show(
     raise typer.Exit(commands.character_show(file, picture=picture, as_json=as_json))
 
 
+@character_app.command("new")
+def character_new(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Any picture of a face; it is only read.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: IMAGE with .faceshot at its end.")
+    ] = None,
+    landmarks: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="68 or 70 points that you have already, in pixels of IMAGE.")
+    ] = None,
+    clicks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLICKS", help='4 to 9 places for the assisted fit: "left-eye=120,80 right-eye=190,82 ..."'
+        ),
+    ] = None,
+    matcher: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this one: file, mediapipe, diffusion or fit.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(metavar="KIND", help="human, anime, animal, emoji or toy.")] = None,
+    matte: Annotated[
+        str, typer.Option(metavar="HOW", help="What cuts the background away: auto, alpha, grabcut or rembg.")
+    ] = "auto",
+    threshold: Annotated[
+        float, typer.Option("--matte-threshold", min=0, max=1, help="0 cuts little away, 1 much.")
+    ] = 0.5,
+    keep_background: Annotated[bool, typer.Option("--keep-background", help="Cut nothing away.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE when it is there already.")] = False,
+    as_json: Annotated[bool, AS_JSON] = False,
+) -> None:
+    """Make a character of any picture: landmarks by whatever is at hand, and the background cut away.
+
+    \b
+    Examples:
+      faceshot character new me.jpg
+      faceshot character new cat.png --kind animal --clicks "left-eye=120,80 right-eye=190,82 nose=155,120 chin=154,160"
+      faceshot character new robot.png --landmarks points.json --keep-background
+
+    Says which matcher placed the landmarks and how sure it is of each part; `faceshot character edit` puts them right.
+    """
+    from live import character_commands as body
+
+    wish = body.wish(landmarks, clicks, matcher, kind, matte, threshold, keep_background)
+    raise typer.Exit(body.character_new(image, out, wish, overwrite, as_json))
+
+
+@character_app.command("edit")
+def character_edit(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Bundled name, picture or .faceshot file.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 picks a free one.")] = 0,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = True,
+) -> None:
+    """Put landmarks right by hand, in the browser, with a live preview. Saving keeps the old version."""
+    from live import character_commands as body
+
+    raise typer.Exit(body.character_edit(file, port, open_browser))
+
+
 app.add_typer(character_app, name="character")
 app.add_typer(models_app, name="models")
+app.add_typer(gallery_app, name="gallery")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

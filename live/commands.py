@@ -22,6 +22,7 @@ __all__ = [
     "doctor",
     "go_live",
     "models_list",
+    "models_make_tiny",
     "models_pull",
     "models_verify",
     "read_config",
@@ -91,14 +92,15 @@ def render(config: Config, drive: str, out: Path, overwrite: bool) -> int:
 
             def progress(stage: str, done: int, total: int | None) -> None:
                 if stage not in tasks:
-                    tasks[stage] = bar.add_task({"track": "finding the face", "draw": "drawing"}[stage], total=total)
+                    words = {"track": "finding the face", "draw": "drawing"}
+                    tasks[stage] = bar.add_task(words.get(stage, stage), total=total)
                 bar.update(tasks[stage], completed=done, total=total)
 
             report = render_file(
                 character,
                 drive,
                 out,
-                lambda: build_tracker(config),
+                lambda: build_tracker(config, progress),
                 animator,
                 motion_settings(config.motion, bool(config.motion.mirror)),  # files are not mirrored by themselves
                 config.output.background,
@@ -128,7 +130,10 @@ def models_list(as_json: bool) -> int:
         where = str(places[entry.file] or "not here")
         rows.append((entry.kind, entry.file, f"{entry.size / 1e6:.1f}", entry.licence, where, entry.needed_by))
     print_rows(rows)
-    print(f"\nSearched: {', '.join(str(place) for place in weights.search_folders())}")
+    print()
+    for word, kinds in weights.GROUPS.items():
+        print(f"{word}: {', '.join(kinds)}")
+    print(f"Searched: {', '.join(str(place) for place in weights.search_folders())}")
     return OK
 
 
@@ -154,6 +159,29 @@ def models_pull(kinds: Iterable[str]) -> int:
     return OK
 
 
+TINY = {
+    "matching": "faceshot.backbone_tiny:make_tiny",
+}
+"""Makers of tiny random models: a folder to the folders or files written."""
+
+
+def models_make_tiny(kind: str, folder: Path) -> int:
+    """Tiny models in the layout of the real ones."""
+    import importlib
+
+    from live.errors import ConfigError, LiveError
+
+    if kind not in TINY:
+        raise ConfigError(f"There are no tiny models of kind {kind!r}.", f"Known: {', '.join(TINY)}")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise LiveError(f"{folder} is not empty: real models might be in it.", "Name a new folder.")
+    module, _, name = TINY[kind].partition(":")
+    for path in getattr(importlib.import_module(module), name)(folder):
+        print(path)
+    print(f"Random weights, to try things out: export FACESHOT_MODELS={folder.absolute()}")
+    return OK
+
+
 def models_verify() -> int:
     """Compare every file that is here with the manifest; 1 when one differs."""
     from faceshot import weights
@@ -176,15 +204,20 @@ def _entries(kinds: Iterable[str]) -> list[Any]:
     import difflib
 
     from faceshot import weights
+    from faceshot.matching_files import GALLERY
     from live.errors import ConfigError
+    from live.fetch import list_hub
 
-    wanted, known = list(kinds), sorted({entry.kind for entry in weights.MANIFEST})
+    asked = list(kinds) or list(weights.DEFAULT_KINDS)
+    wanted = [one for kind in asked for one in weights.GROUPS.get(kind, (kind,))]
+    known = sorted({*(entry.kind for entry in weights.MANIFEST), *weights.GROUPS, GALLERY.kind})
     for kind in wanted:
         if kind not in known:
             near = difflib.get_close_matches(kind, known, 1)
             guess = f" Did you mean {near[0]}?" if near else ""
             raise ConfigError(f"There is no model kind {kind!r}.{guess}", f"Known: {', '.join(known)}")
-    return [entry for entry in weights.MANIFEST if not wanted or entry.kind in wanted]
+    listed = list_hub(GALLERY) if GALLERY.kind in wanted else []
+    return [*(entry for entry in weights.MANIFEST if entry.kind in wanted), *listed]
 
 
 @contextmanager

@@ -25,6 +25,7 @@ __all__ = [
     "GainsConfig",
     "IceConfig",
     "IceServerConfig",
+    "MatchingConfig",
     "ModelsConfig",
     "MotionConfig",
     "OutputConfig",
@@ -65,8 +66,30 @@ class SourceConfig(_Table):
 class TrackerConfig(_Table):
     """How the face is found."""
 
-    kind: Literal["auto", "landmarker", "facemesh"] = "auto"
-    """`landmarker` needs the file face_landmarker.task; `facemesh` needs nothing; `auto` takes the best at hand."""
+    kind: Literal["auto", "landmarker", "facemesh", "matching"] = "auto"
+    """`landmarker` needs the file face_landmarker.task; `facemesh` needs nothing; `auto` takes the best at hand.
+    `matching` is for `faceshot render` with faces that are not human; see the table `matching`."""
+
+
+class MatchingConfig(_Table):
+    """Landmarks by diffusion features: of characters, and of drivers that are not human."""
+
+    backbone: Literal["sd15-ip", "sd21-plain"] = "sd15-ip"
+    """`sd15-ip` is the paper's, `sd21-plain` fits the published gallery."""
+    gallery: str = "built-in"
+    """`built-in`, a gallery file, or the name of an imported one."""
+    domain: str = ""
+    """A domain of the gallery, or `eyes=anime,mouth=animal`; empty: chosen by looks."""
+    k: int = Field(10, ge=1, le=1000)
+    """References of a domain at most."""
+    repair: Literal["prior", "published", "none"] = "prior"
+    """How outliers are put right: our shape prior, the published rearrangement, or not at all."""
+    stride: int = Field(48, ge=0, le=10_000)
+    """Driver frames from one match to the next, optical flow in between; 0 matches the first frame only."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1` ..."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Numbers of the UNet; `auto`: float16 on CUDA, float32 elsewhere."""
 
 
 class CharacterConfig(_Table):
@@ -212,6 +235,7 @@ class Config(_Table):
 
     source: SourceConfig = SourceConfig()
     tracker: TrackerConfig = TrackerConfig()
+    matching: MatchingConfig = MatchingConfig()
     character: CharacterConfig = CharacterConfig()
     motion: MotionConfig = MotionConfig()
     animator: AnimatorConfig = AnimatorConfig()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import urllib.request
@@ -9,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from faceshot.matching_files import Listing
 from faceshot.weights import Entry, verify
 from live.errors import LiveError
 
-__all__ = ["fetch"]
+__all__ = ["fetch", "list_hub"]
 
 _CHUNK_BYTES = 256 * 1024
 _TIMEOUT_S = 30.0
@@ -62,3 +64,50 @@ def fetch(
         if part is not None:
             part.unlink(missing_ok=True)
     return target
+
+
+_MAX_LISTED_BYTES = 64 << 20
+
+
+def list_hub(
+    listing: Listing,
+    opener: Callable[[str], IO[bytes] | Any] = lambda url: urllib.request.urlopen(url, timeout=_TIMEOUT_S),
+) -> list[Entry]:
+    """The files of a repository that the manifest cannot know, as its hub lists them now.
+
+    Raises:
+        LiveError: no network, or nothing of use in the answer.
+    """
+    url = f"https://huggingface.co/api/models/{listing.repo}/tree/main?recursive=true"
+    by_hand = f"See https://huggingface.co/{listing.repo}; its files belong into the folder {listing.folder}."
+    try:
+        with opener(url) as answer:
+            rows = json.loads(answer.read(8 << 20))
+        entries = [_listed(listing, row) for row in rows if _is_wanted(listing, row)]
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror or error
+        raise LiveError(f"The files of {listing.repo} could not be listed: {reason}.", by_hand) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LiveError(f"What {listing.repo} answered is no list of files ({error}).", by_hand) from None
+    if not entries:
+        raise LiveError(f"{listing.repo} lists no files {listing.below}*{'/'.join(listing.suffixes)}.", by_hand)
+    return entries
+
+
+def _is_wanted(listing: Listing, row: dict[str, Any]) -> bool:
+    path = row["path"]
+    safe = ".." not in path.split("/") and not path.startswith("/") and "\\" not in path
+    wanted = row["type"] == "file" and path.startswith(listing.below) and path.endswith(listing.suffixes)
+    return bool(wanted and safe and 0 < row["size"] <= _MAX_LISTED_BYTES)
+
+
+def _listed(listing: Listing, row: dict[str, Any]) -> Entry:
+    return Entry(
+        kind=listing.kind,
+        file=f"{listing.folder}/{row['path']}",
+        url=f"https://huggingface.co/{listing.repo}/resolve/main/{row['path']}",
+        size=int(row["size"]),
+        sha256=str((row.get("lfs") or {}).get("oid", "")),
+        licence=listing.licence,
+        needed_by=listing.needed_by,
+    )

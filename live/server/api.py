@@ -27,6 +27,7 @@ from starlette.routing import Route
 
 from faceshot.character import bundled_names, open_character
 from faceshot.errors import FaceshotError, NoFace
+from faceshot.versions import own_characters
 from live.devices import camera_facts
 from live.errors import ConfigError
 from live.server.answer import Json
@@ -39,7 +40,7 @@ from live.workers import Worker
 if TYPE_CHECKING:
     from live.show import Show
 
-__all__ = ["Api", "BadRequest", "error_response"]
+__all__ = ["Api", "BadRequest", "error_response", "read_body", "read_json"]
 
 _MAX_JSON_BYTES = 64 * 1024
 _MEGABYTE = 1 << 20
@@ -167,9 +168,9 @@ class Api:
         try:
             await self._show.set_picture(data, filename)
         except NoFace as error:  # what helps most people first, then what always helps
-            raise NoFace(
-                error.message, f"Try one with the face larger and seen from the front. {error.hint}"
-            ) from error
+            hint = f"Try one with the face larger and seen from the front. {error.hint}"
+            # `editor`: the landmark editor can make a character of it (POST /api/edit/picture)
+            return Json({"error": error.message, "hint": hint, "editor": True}, 422, _NO_STORE)
         return self._answer()
 
     async def get_thumbnail(self, request: Request) -> Response:
@@ -178,6 +179,8 @@ class Api:
             data = await self._thumbnails.get(name, lambda: open_character(name))
             return Response(data, media_type="image/webp", headers={"cache-control": "max-age=3600"})
         character = self._show.character(name)
+        if character is None and name in {summary.spec for summary in await self._worker.run(own_characters)}:
+            character = await self._worker.run(open_character, name)
         if character is None:
             raise BadRequest(f"There is no character {name!r}.", f"There are: {', '.join(bundled_names())}.", 404)
         return Response(await self._worker.run(portrait, character), media_type="image/webp", headers=_NO_STORE)
@@ -230,3 +233,7 @@ async def _body(request: Request, limit: int, error: str, hint: str) -> bytes:
     except ClientDisconnect:
         raise BadRequest("The connection ended before the whole body had come.") from None
     return bytes(data)
+
+
+read_body, read_json = _body, _json_object
+"""How a request's body is read, for the routes of other modules. Both raise `BadRequest`."""

@@ -21,6 +21,7 @@ from faceshot.errors import FaceshotError
 from live.server.access import Access
 from live.server.answer import Json
 from live.server.api import Api, error_response
+from live.server.edit import Editor
 from live.server.encode import ALPHA_CODECS
 from live.server.explain import https_page
 from live.server.feed import StateFeed
@@ -34,7 +35,7 @@ from live.workers import ThreadWorker, Worker
 if TYPE_CHECKING:
     from live.show import Show
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "create_edit_app"]
 
 STATIC = Path(__file__).parent / "static"
 
@@ -97,6 +98,8 @@ def create_app(
 
     remote = Remote(show, remote_changed, worker)
     api = Api(show, viewers, feed, errands, remote)
+    editing, drawing = worker or ThreadWorker("edit"), worker or ThreadWorker("edit-preview")
+    editor = Editor(editing, drawing, show.character, True, config.max_upload_mb, show.config.models.folder)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -105,6 +108,8 @@ def create_app(
         if worker is None:
             await encoding.close()
             await errands.close()
+            await editing.close()
+            await drawing.close()
 
     async def watch(socket: WebSocket) -> None:
         alpha_codec = socket.query_params.get("codec", "mask")
@@ -139,6 +144,7 @@ def create_app(
     routes = [
         Route("/", _page("index.html", _CONTROL_POLICY)),
         Route("/view", _page("view.html", _VIEW_POLICY)),
+        Route("/edit", _page("edit.html", _CONTROL_POLICY)),
         Route("/favicon.ico", _page("favicon.svg", _CONTROL_POLICY)),
         WebSocketRoute("/ws/view", watch),
         Route("/ws/view", why_not_watch),
@@ -146,6 +152,7 @@ def create_app(
         Route("/drive", _page("drive.html", _DRIVE_POLICY)),
         Route("/watch", _page("watch.html", _WATCH_POLICY)),
         *RemoteRoutes(show, remote, access, invite, feed.changed).routes(),
+        Mount("/api/edit", routes=editor.routes()),
         Mount("/api", routes=api.routes()),
         Mount("/static", _Static(directory=STATIC)),
     ]
@@ -153,6 +160,26 @@ def create_app(
         routes=routes,
         lifespan=lifespan,
         middleware=[Middleware(Guard, host=host, access=access, explain=explain)],
+        exception_handlers={FaceshotError: _on_faceshot_error, HTTPException: _on_http_error},
+    )
+
+
+def create_edit_app(editor: Editor, host: str) -> Starlette:
+    """The application of `faceshot character edit`: the landmark editor without a show.
+
+    Args:
+        host: address that the server listens on.
+    """
+    routes = [
+        Route("/", _page("edit.html", _CONTROL_POLICY)),
+        Route("/edit", _page("edit.html", _CONTROL_POLICY)),
+        Route("/favicon.ico", _page("favicon.svg", _CONTROL_POLICY)),
+        Mount("/api/edit", routes=editor.routes()),
+        Mount("/static", _Static(directory=STATIC)),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, host=host)],
         exception_handlers={FaceshotError: _on_faceshot_error, HTTPException: _on_http_error},
     )
 
@@ -182,7 +209,7 @@ async def _on_faceshot_error(request: Request, error: Exception) -> Response:
 async def _on_http_error(request: Request, error: Exception) -> Response:
     http = cast(HTTPException, error)
     hints = {
-        404: "The pages are /, /view, /drive and /watch; live/server/api.py lists the API.",
+        404: "The pages are /, /view, /drive, /watch and /edit; live/server/api.py lists the API.",
         405: "Commands are POST requests.",
     }
     return Json(

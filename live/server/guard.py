@@ -81,11 +81,13 @@ class Guard:
     Args:
         host: address that the server listens on. With `0.0.0.0` every IP address is accepted as Host: rebinding needs
             a name.
-        access: who may do what over the network.
+        access: who may do what over the network; None: nobody may do anything.
         explain: makes the page that stands in for all others over plain http; None where there is no HTTPS to go to.
     """
 
-    def __init__(self, app: ASGIApp, host: str, access: Access, explain: Callable[[str], str] | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, access: Access | None = None, explain: Callable[[str], str] | None = None
+    ) -> None:
         self._app = app
         self._hosts = allowed_hosts(host)
         self._any_address = host in _ANY_ADDRESS
@@ -129,6 +131,8 @@ class Guard:
         await self._app(scope, receive, send_with_headers)
 
     def _session(self, scope: Scope) -> Session | None:
+        if self._access is None:
+            return None
         headers = Headers(scope=scope)
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and token.strip():

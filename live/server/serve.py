@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import uvicorn
+from starlette.applications import Starlette
 
 from live.config import ServerConfig
 from live.errors import ServerError
@@ -26,7 +27,7 @@ from live.server.invite import Invite, lan_addresses
 if TYPE_CHECKING:
     from live.show import Show
 
-__all__ = ["Lan", "invite_to", "listen", "listen_lan", "serve", "url_of"]
+__all__ = ["Lan", "invite_to", "listen", "listen_lan", "serve", "serve_app", "url_of"]
 
 _MAX_MESSAGE_BYTES = 64 * 1024
 _GOODBYE_S = 1
@@ -114,7 +115,7 @@ async def serve(
     lan: Lan | None = None,
     access: Access | None = None,
 ) -> None:
-    """Serve the pages until cancelled, then say goodbye to every connection.
+    """Serve a show's pages until cancelled, then say goodbye to every connection.
 
     Args:
         sock: from `listen`, when the port was to be taken before anything else was opened; closed here.
@@ -124,7 +125,13 @@ async def serve(
     """
     sock = sock or listen(config)
     access = access or Access(show.clock)
-    app = create_app(show, access=access, invite=invite_to(access, sock, lan))
+    await serve_app(create_app(show, access=access, invite=invite_to(access, sock, lan)), sock, on_ready, lan)
+
+
+async def serve_app(
+    app: Starlette, sock: socket.socket, on_ready: Callable[[str], None] | None = None, lan: Lan | None = None
+) -> None:
+    """Serve any application of ours on listening sockets, which are closed here, until cancelled."""
     server = _Server(
         uvicorn.Config(app, lifespan="on", **_SETTINGS), lambda: on_ready(url_of(sock)) if on_ready else None
     )
@@ -172,10 +179,10 @@ async def _serve_one(server: _Server, sock: socket.socket) -> None:
 
 
 def _no_false_alarm(record: logging.LogRecord) -> bool:
-    """uvicorn 0.54 calls two things an error that are none: a WebSocket refused with an HTTP answer, and a browser that
-    keeps its connection open to the end."""
-    text = record.getMessage()
-    return "without completing handshake" not in text and "Cancel 0 running task" not in text
+    """uvicorn 0.54 calls things an error that are none: a WebSocket refused with an HTTP answer, a request still under
+    way at the end (a drawing of a second), a browser that keeps its connection open."""
+    message = record.getMessage()
+    return "without completing handshake" not in message and "timeout graceful shutdown exceeded" not in message
 
 
 class _Server(uvicorn.Server):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -11,9 +12,10 @@ from urllib.error import URLError
 
 import pytest
 
+from faceshot.matching_files import GALLERY
 from faceshot.weights import Entry
 from live.errors import LiveError
-from live.fetch import fetch
+from live.fetch import fetch, list_hub
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB, several chunks
 ENTRY = Entry(
@@ -83,3 +85,42 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_a_way_out(tmp_path: Path)
     with pytest.raises(LiveError, match="could not be fetched") as caught:
         fetch(ENTRY, tmp_path, opener=sends(CONTENT))
     assert "by hand" in caught.value.hint
+
+
+TREE = [
+    {"type": "directory", "path": "target_domains/eyes/00", "size": 0},
+    {"type": "file", "path": "target_domains/eyes/00/diff_feature.pt", "size": 62_000, "lfs": {"oid": "ab" * 32}},
+    {"type": "file", "path": "target_domains/eyes/00/clip_feature.pt", "size": 5_000},
+    {"type": "file", "path": "README.md", "size": 100},
+    {"type": "file", "path": "target_domains/../../evil.pt", "size": 100},
+    {"type": "file", "path": "target_domains/huge.pt", "size": 10**12},
+]
+
+
+def test_a_hub_is_asked_for_files_nobody_knows_beforehand() -> None:
+    asked: list[str] = []
+
+    def opener(url: str) -> IO[bytes]:
+        asked.append(url)
+        return io.BytesIO(json.dumps(TREE).encode())
+
+    first, second = list_hub(GALLERY, opener)
+    assert asked == ["https://huggingface.co/api/models/Gaojunyao/FaceShot/tree/main?recursive=true"]
+    assert first.file == "FaceShot/target_domains/eyes/00/diff_feature.pt" and first.sha256 == "ab" * 32
+    assert second.url.endswith("/Gaojunyao/FaceShot/resolve/main/target_domains/eyes/00/clip_feature.pt")
+    assert (second.size, second.sha256, second.kind) == (5_000, "", "faceshot-gallery")
+
+
+@pytest.mark.parametrize(
+    ("opener", "words"),
+    [
+        (breaks, "could not be listed: no route to host"),
+        (sends(b"<html>"), "is no list of files"),
+        (sends(b'{"error": "gone"}'), "is no list of files"),
+        (sends(b"[]"), "lists no files"),
+    ],
+)
+def test_a_hub_that_does_not_answer_well(opener: Callable[[str], IO[bytes]], words: str) -> None:
+    with pytest.raises(LiveError, match=words) as caught:
+        list_hub(GALLERY, opener)
+    assert "https://huggingface.co/Gaojunyao/FaceShot" in caught.value.hint

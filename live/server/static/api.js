@@ -1,9 +1,10 @@
 // Commands to the server. Every POST answers with the new state; every failure becomes an ApiError with a hint.
 
 export class ApiError extends Error {
-  constructor(message, hint = "") {
+  constructor(message, hint = "", editor = false) {
     super(message);
     this.hint = hint;
+    this.editor = editor; // whether the landmark editor helps
   }
 }
 
@@ -34,15 +35,15 @@ function answer(ok, text) {
   } catch {
     throw new ApiError("The server gave an answer that this page does not understand.", "Reload the page.");
   }
-  if (!ok) throw new ApiError(value.error ?? "The server refused.", value.hint);
+  if (!ok) throw new ApiError(value.error ?? "The server refused.", value.hint, value.editor);
   return value;
 }
 
 // fetch() cannot tell how much of a body has gone; XMLHttpRequest can. `onProgress` gets 0 to 1.
-export function upload(file, onProgress) {
+export function upload(file, onProgress, path = "/api/picture") {
   return new Promise((resolve, reject) => {
     const xhr = new XMLHttpRequest();
-    xhr.open("POST", `/api/picture?filename=${encodeURIComponent(file.name)}`);
+    xhr.open("POST", `${path}?filename=${encodeURIComponent(file.name)}`);
     xhr.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     xhr.onerror = () => reject(new ApiError(...GONE));
     xhr.onload = () => {

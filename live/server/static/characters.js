@@ -60,6 +60,21 @@ export function characters(app) {
       app.confirmation(`${title(app.state.character.name)} is on air`);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
+      if (error.editor) app.offer(error.message, "A few clicks place them: it takes half a minute.", "Place the points", () => place(file));
+      else app.failure(error);
+    } finally {
+      done.end();
+    }
+  }
+
+  // A picture without a face that the program sees goes to the editor, where the user shows it.
+  async function place(file) {
+    const done = working(file.name);
+    try {
+      const opened = await upload(file, done.progress, "/api/edit/picture");
+      location.href = `/edit?id=${opened.id}`;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
       app.failure(error);
     } finally {
       done.end();
@@ -98,6 +113,7 @@ export function characters(app) {
         shown = key;
       }
       mark(state);
+      $("#edit-character").href = `/edit?spec=${encodeURIComponent(state.character.spec)}`;
     },
   };
 }

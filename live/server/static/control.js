@@ -3,7 +3,7 @@
 import { ApiError, post } from "./api.js";
 import { pair } from "./pair.js";
 import { Socket } from "./socket.js";
-import { confirmation, failure } from "./toast.js";
+import { confirmation, failure, offer } from "./toast.js";
 import { background } from "./background.js";
 import { characters } from "./characters.js";
 import { expressions } from "./expressions.js";
@@ -43,6 +43,7 @@ const app = {
   apply,
   confirmation,
   failure,
+  offer,
 };
 
 let pending = {};

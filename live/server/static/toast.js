@@ -4,6 +4,7 @@ import { $, element, icon, withCode } from "./dom.js";
 
 const CONFIRMATION_MS = 2400;
 const ERROR_MS = 12000;
+const OFFER_MS = 60000;
 
 export function confirmation(text) {
   show(text, "", "check", CONFIRMATION_MS);
@@ -11,6 +12,13 @@ export function confirmation(text) {
 
 export function failure(error) {
   show(error.message, error.hint ?? "", "alert", ERROR_MS);
+}
+
+// A message with a way on.
+export function offer(text, hint, label, act) {
+  const toast = show(text, hint, "alert", OFFER_MS);
+  const button = element("button", { class: "button small", type: "button", onclick: () => (toast.remove(), act()) }, label);
+  toast.querySelector("div").append(button);
 }
 
 function show(text, hint, iconName, duration) {
@@ -28,4 +36,5 @@ function show(text, hint, iconName, duration) {
   let timer = setTimeout(() => toast.remove(), duration);
   toast.addEventListener("pointerenter", () => clearTimeout(timer)); // someone is reading
   toast.addEventListener("pointerleave", () => (timer = setTimeout(() => toast.remove(), 2000)));
+  return toast;
 }

@@ -1,0 +1,279 @@
+"""The assisted fit: from 4 to 9 clicks on a face to all 70 landmarks, on any character, without a detector or torch.
+
+Every example of `faceshot.shapes` is laid over the clicks and deformed as far as they ask and as little as the rest
+allows (a Gaussian conditioned on the clicks); examples that fit better, and those of the same kind, count for more.
+Then the picture is asked (`faceshot.image_evidence`): what it says is added to the clicks, with its own uncertainty.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceshot.errors import LandmarkError
+from faceshot.image_evidence import Evidence, look
+from faceshot.landmarks import MatchedLandmarks
+from faceshot.shapes import Shape, covariance, shapes
+from faceshot.topology import EYE_LEFT, EYE_RIGHT, N_POINTS
+from faceshot.types import CharacterKind, UInt8
+
+__all__ = ["CLICKS", "MAX_CLICKS", "MIN_CLICKS", "RECOMMENDED", "AssistedFit", "fit", "parse_clicks"]
+
+Float = NDArray[np.float64]
+
+_LEFT_EYE: Final = {i: 1 / 6 for i in EYE_LEFT}
+_RIGHT_EYE: Final = {i: 1 / 6 for i in EYE_RIGHT}
+
+# What may be clicked, in the order in which it is asked for; each is a weighted mean of landmarks. Left and right are
+# the picture's.
+CLICKS: Final[dict[str, Mapping[int, float]]] = {
+    "left-eye": _LEFT_EYE,
+    "right-eye": _RIGHT_EYE,
+    "nose": {30: 1.0},
+    "mouth": {62: 0.5, 66: 0.5},
+    "chin": {8: 1.0},
+    "left-jaw": {3: 1.0},
+    "right-jaw": {13: 1.0},
+    "mouth-left": {48: 1.0},
+    "mouth-right": {54: 1.0},
+    "left-eye-outer": {36: 1.0},
+    "left-eye-inner": {39: 1.0},
+    "right-eye-inner": {42: 1.0},
+    "right-eye-outer": {45: 1.0},
+    "left-brow": {19: 1.0},
+    "right-brow": {24: 1.0},
+    "left-temple": {0: 1.0},
+    "right-temple": {16: 1.0},
+}
+RECOMMENDED: Final = ("left-eye", "right-eye", "nose", "mouth", "chin", "left-jaw", "right-jaw")
+MIN_CLICKS: Final = 4
+MAX_CLICKS: Final = 9
+
+_CLICK_NOISE: Final = 0.006  # eye distances: a steady hand
+_TEMPER: Final = 6.0  # examples differ in more than the model knows, so how well one fits is taken with salt
+_SAME_KIND: Final = 0.4  # log odds of an example of the asked kind
+_LOOKS: Final = 3  # each look at the picture starts where the one before ended
+_SURE: Final = 0.055  # eye distances of standard deviation at which the confidence is one half
+_FORM: Final = f"Name {MIN_CLICKS} to {MAX_CLICKS} of {', '.join(CLICKS)}, as in left-eye=120,80 right-eye=190,82 ..."
+
+
+class AssistedFit:
+    """The matcher: `(rgb, progress) -> MatchedLandmarks` with clicks given beforehand."""
+
+    def __init__(self, clicks: Mapping[str, Sequence[float]], kind: CharacterKind = "animal") -> None:
+        self._clicks, self._kind = clicks, kind
+
+    def __call__(self, rgb: UInt8, progress: Any = None) -> MatchedLandmarks:
+        if progress is not None:
+            progress("fitting", 0, 1)
+        result = fit(rgb, self._clicks, self._kind)
+        if progress is not None:
+            progress("fitting", 1, 1)
+        return result
+
+
+def parse_clicks(text: str) -> dict[str, tuple[float, float]]:
+    """Clicks from `left-eye=120,80 right-eye=190,82 ...` or from a JSON object of the same.
+
+    Raises:
+        LandmarkError: which part of the text is wrong, and the form it should have.
+    """
+    if text.lstrip().startswith("{"):
+        try:
+            pairs: list[tuple[str, Any]] = list(json.loads(text).items())
+        except (ValueError, AttributeError) as bad:
+            raise LandmarkError(f"The clicks are not a JSON object ({bad}).", _FORM) from None
+    else:
+        pairs = []
+        for word in text.split():
+            name, _, value = word.partition("=")
+            pairs.append((name, value.split(",")))
+    clicks: dict[str, tuple[float, float]] = {}
+    for name, value in pairs:
+        try:
+            x, y = (float(v) for v in value)
+        except (TypeError, ValueError):
+            raise LandmarkError(f"The click {name}={value!r} is not x,y in pixels.", _FORM) from None
+        if name in clicks:
+            raise LandmarkError(f"{name} is clicked twice.", _FORM)
+        clicks[name] = (x, y)
+    return clicks
+
+
+def check_clicks(clicks: Mapping[str, Sequence[float]], size_wh: tuple[int, int]) -> None:
+    """Raises `LandmarkError` for clicks that no face can be fitted to."""
+    for name in clicks:
+        if name not in CLICKS:
+            near = difflib.get_close_matches(name, CLICKS, 1)
+            raise LandmarkError(f"There is no click {name!r}.", f"Did you mean {near[0]}? {_FORM}" if near else _FORM)
+    if not MIN_CLICKS <= len(clicks) <= MAX_CLICKS:
+        raise LandmarkError(f"{len(clicks)} clicks were given; {MIN_CLICKS} to {MAX_CLICKS} are needed.", _FORM)
+    try:
+        points = np.array(list(clicks.values()), float)
+    except (TypeError, ValueError):
+        raise LandmarkError("A click is not a pair of numbers.", _FORM) from None
+    if points.shape != (len(clicks), 2) or not np.isfinite(points).all():
+        raise LandmarkError("A click is not a pair of numbers.", _FORM)
+    outside = (points < 0) | (points > np.array(size_wh))
+    if outside.any():
+        row = int(outside.any(axis=1).argmax())
+        name = list(clicks)[row]
+        raise LandmarkError(
+            f"The click {name} at {points[row, 0]:g},{points[row, 1]:g} is outside the picture "
+            f"({size_wh[0]}×{size_wh[1]}).",
+            "Clicks are x,y in pixels of the upright picture, from its top left corner.",
+        )
+    if np.ptp(points, axis=0).max() < 12 or len(np.unique(points.round(1), axis=0)) < len(points):
+        raise LandmarkError("The clicks lie on top of each other.", "Click each part of the face where it is.")
+    for left, right in (("left-eye", "right-eye"), ("left-jaw", "right-jaw"), ("mouth-left", "mouth-right")):
+        if left in clicks and right in clicks and clicks[left][0] > clicks[right][0]:
+            raise LandmarkError(
+                f"{left} lies to the right of {right}.", "Left and right are the picture's, not the character's."
+            )
+
+
+class Observation(NamedTuple):
+    """Something known about the landmarks: weights @ points = xy, give or take `deviation` eye distances."""
+
+    weights: Float  # (70,)
+    xy: Float  # (2,) px
+    deviation: float
+
+
+def fit(
+    rgb: UInt8,
+    clicks: Mapping[str, Sequence[float]],
+    kind: CharacterKind = "animal",
+    *,
+    without: Collection[str] = (),
+    use_picture: bool = True,
+) -> MatchedLandmarks:
+    """All landmarks of a face from a few clicks.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        clicks: names of `CLICKS` to x, y in pixels; `MIN_CLICKS` to `MAX_CLICKS` of them.
+        kind: examples of this kind count for more.
+        without: examples to leave out; tests leave out the picture that they measure on.
+        use_picture: whether edges and dark parts of the picture may refine the fit.
+
+    Raises:
+        LandmarkError: clicks that cannot be used.
+    """
+    check_clicks(clicks, (rgb.shape[1], rgb.shape[0]))
+    examples = [shape for name, shape in shapes().items() if name not in without]
+    known = [Observation(_weights(CLICKS[name]), np.array(xy, float), _CLICK_NOISE) for name, xy in clicks.items()]
+    face = _solve(known, examples, kind)
+    seen: dict[str, float] = {}
+    if use_picture:
+        for _ in range(_LOOKS):
+            found = look(rgb, face.points, frozenset(clicks))
+            seen = {name: round(one.trust, 2) for name, one in found.items()}
+            face = _solve([*known, *_observations(found)], examples, kind)
+    confidence = 1 / (1 + (face.deviation / _SURE) ** 2)
+    clicked = {point for name in clicks for point, weight in CLICKS[name].items() if weight == 1.0}
+    confidence[sorted(clicked)] = 1.0
+    return MatchedLandmarks(
+        points_xy=face.points.astype(np.float32),
+        visible=face.visible,
+        confidence=confidence.astype(np.float32),
+        matcher="fit",
+        details={
+            "kind": kind,
+            "clicks": {name: [round(float(x), 1), round(float(y), 1)] for name, (x, y) in clicks.items()},
+            "picture": seen,
+        },
+    )
+
+
+class _Face(NamedTuple):
+    points: Float  # (70, 2) px
+    deviation: Float  # (70,) eye distances
+    visible: NDArray[np.bool_]
+
+
+def _weights(mean: Mapping[int, float]) -> Float:
+    row = np.zeros(N_POINTS)
+    row[list(mean)] = list(mean.values())
+    return row
+
+
+def _observations(found: Mapping[str, Evidence]) -> list[Observation]:
+    return [
+        Observation(_weights({int(i): 1.0}), xy, float(one.deviation))
+        for one in found.values()
+        for i, xy in zip(one.indices, one.points, strict=True)
+    ]
+
+
+def _solve(known: Sequence[Observation], examples: Sequence[Shape], kind: CharacterKind) -> _Face:
+    rows = np.stack([one.weights for one in known])
+    seen = np.array([complex(*one.xy) for one in known])
+    noise = np.repeat([one.deviation**2 for one in known], 2)
+    posts, spreads, scores = [], [], []
+    for shape in examples:
+        full = covariance(shape.name)
+        scale, shift = _align(_complex(rows @ shape.points), seen, 1 / noise[::2])
+        target = (seen - shift) / scale
+        residual = np.stack([target.real, target.imag], axis=1) - rows @ shape.points
+        gain, deviation, score = _condition(shape.name, rows, noise, full, residual.reshape(-1))
+        face = _complex(shape.points + gain) * scale + shift
+        posts.append(np.stack([face.real, face.imag], axis=1))
+        spreads.append(deviation)
+        scores.append(score / _TEMPER + (_SAME_KIND if shape.kind == kind else 0.0))
+    share = np.exp(np.array(scores) - max(scores))
+    share /= share.sum()
+    points = np.tensordot(share, np.array(posts), axes=1)
+    unit = float(np.linalg.norm(points[list(EYE_RIGHT)].mean(axis=0) - points[list(EYE_LEFT)].mean(axis=0)))
+    # Examples that disagree are as good a reason for doubt as the freedom that each of them has.
+    apart = np.tensordot(share, ((np.array(posts) - points) ** 2).sum(axis=-1), axes=1) / max(unit, 1e-6) ** 2
+    deviation = np.sqrt(np.tensordot(share, np.array(spreads) ** 2, axes=1) + apart)
+    same = np.array([s * (4.0 if e.kind == kind else 1.0) for s, e in zip(share, examples, strict=True)])
+    has = np.array([e.visible for e in examples], float)
+    return _Face(points, deviation, (same @ has) / same.sum() >= 0.5)
+
+
+def _complex(points: Float) -> NDArray[np.complex128]:
+    return points[:, 0] + 1j * points[:, 1]
+
+
+def _align(source: NDArray[np.complex128], target: NDArray[np.complex128], weights: Float) -> tuple[complex, complex]:
+    """Scale-and-turn and shift that lay `source` over `target` in weighted least squares."""
+    weights = weights / weights.sum()
+    middle, goal = weights @ source, weights @ target
+    a, b = source - middle, target - goal
+    scale = complex((weights * a.conj()) @ b) / max(float(weights @ np.abs(a) ** 2), 1e-12)
+    return scale, complex(goal - scale * middle)
+
+
+def _condition(name: str, rows: Float, noise: Float, full: Float, residual: Float) -> tuple[Float, Float, float]:
+    """What the residuals of the known combinations say of all points.
+
+    Returns:
+        (70, 2) deformation, (70,) standard deviation that is left, and the log likelihood of the residuals.
+    """
+    gain, deviation, lower, inverse = _gain(name, rows.tobytes(), noise.tobytes(), len(rows))
+    score = -0.5 * float(residual @ inverse @ residual) - float(np.log(np.diag(lower)).sum())
+    return (gain @ residual).reshape(N_POINTS, 2), deviation, score
+
+
+@lru_cache(maxsize=256)
+def _gain(name: str, rows_data: bytes, noise_data: bytes, count: int) -> tuple[Float, Float, Float, Float]:
+    """The part of `_condition` that does not depend on where the points are: dragging a click asks for it each time."""
+    rows = np.frombuffer(rows_data).reshape(count, N_POINTS)
+    noise = np.frombuffer(noise_data)
+    full = covariance(name)
+    wide = np.kron(rows, np.eye(2))
+    cross = full @ wide.T
+    inner = wide @ cross + np.diag(noise)
+    lower = np.linalg.cholesky(inner)
+    inverse = np.linalg.inv(inner)
+    gain = cross @ inverse
+    left = np.maximum(np.diag(full) - (gain * cross).sum(axis=1), 0)
+    return gain, np.sqrt(left.reshape(N_POINTS, 2).mean(axis=1)), lower, inverse

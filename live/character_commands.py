@@ -1,0 +1,145 @@
+"""The bodies of `faceshot character new` and `faceshot character edit`."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from faceshot.assisted import parse_clicks
+from faceshot.making import Made, Wish, make_character
+from faceshot.matchers import MATCHERS, part_confidence
+from faceshot.matte import MatteKind
+from faceshot.shapes import KINDS
+from faceshot.types import CharacterKind
+from live.commands import OK, print_json
+from live.errors import ConfigError, LiveError
+from live.files import check_writable
+from live.terminal import print_rows
+
+__all__ = ["character_edit", "character_new", "wish"]
+
+_UNSURE = 0.5
+
+
+def wish(
+    landmarks: Path | None,
+    clicks: str | None,
+    matcher: str | None,
+    kind: str | None,
+    matte: str,
+    threshold: float,
+    keep_background: bool,
+) -> Wish:
+    """The options of `faceshot character new`, checked. Raises `ConfigError` for words that mean nothing."""
+    for what, word, words in (
+        ("--kind", kind, KINDS),
+        ("--matte", matte, get_args(MatteKind)),
+        ("--matcher", matcher, tuple(MATCHERS)),
+    ):
+        if word is not None and word not in words:
+            near = difflib.get_close_matches(word, words, 1)
+            guess = f"Did you mean {near[0]}? " if near else ""
+            raise ConfigError(f"{what} {word} is not possible.", f"{guess}There are: {', '.join(words)}.")
+    return Wish(
+        landmarks=landmarks,
+        clicks=parse_clicks(clicks) if clicks is not None else None,
+        matcher=matcher,
+        kind=cast(CharacterKind | None, kind),
+        matte=cast(MatteKind, matte),
+        threshold=threshold,
+        keep_background=keep_background,
+    )
+
+
+def character_new(image: Path, out: Path | None, wish: Wish, overwrite: bool, as_json: bool) -> int:
+    """Make a character file of a picture; say which matcher did it and how sure it is of each part."""
+    from faceshot.character import write_character
+
+    path = out or image.with_suffix(".faceshot")
+    if path.suffix.lower() != ".faceshot":
+        raise LiveError(f"{path.name} does not end in .faceshot.", f"-o {path.with_suffix('.faceshot')}")
+    if path.exists() and not overwrite:
+        raise LiveError(f"{path} exists already.", "Replace it with --overwrite, or name another file with -o.")
+    check_writable(path)
+    with _progress() as progress:
+        made = make_character(image, wish, progress)
+    write_character(made.character, path)
+    if as_json:
+        print_json(_facts(made, path))
+    else:
+        _report(made, path)
+    return OK
+
+
+def _facts(made: Made, path: Path) -> dict[str, Any]:
+    return {
+        "file": str(path),
+        "name": made.character.name,
+        "kind": made.character.kind,
+        "size_wh": list(made.character.size_wh),
+        "matcher": made.landmarks.matcher,
+        "parts": {name: round(sure, 2) for name, sure in part_confidence(made.landmarks).items()},
+        "outside": _outside(made),
+        "background": made.background,
+        "not_used": {attempt.matcher: attempt.outcome for attempt in made.attempts},
+    }
+
+
+def _report(made: Made, path: Path) -> None:
+    parts = part_confidence(made.landmarks)
+    rows: list[tuple[str, ...]] = [
+        ("character", f"{made.character.name}, {made.character.kind}"),
+        ("matcher", made.landmarks.matcher),
+    ]
+    rows += [(f"  not {attempt.matcher}", attempt.outcome) for attempt in made.attempts]
+    rows += [
+        (f"  {name}", f"{sure:4.0%} sure" + ("  look at it" if sure < _UNSURE else "")) for name, sure in parts.items()
+    ]
+    if outside := _outside(made):
+        rows.append(("  outside", f"{outside} points lie outside the picture"))
+    rows.append(("background", made.background))
+    print_rows(rows)
+    print(f"\n{path}")
+    print(f"  on air: faceshot live {path}\n  to put points right: faceshot character edit {path}")
+
+
+def _outside(made: Made) -> int:
+    points = made.character.points_xy[made.character.visible]
+    return int(((points < 0) | (points > made.character.size_wh)).any(axis=1).sum())
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A bar on stderr with the stage in words; silent where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+
+        def progress(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=stage, completed=done, total=total)
+
+        yield progress
+
+
+def character_edit(file: str, port: int, open_browser: bool) -> int:
+    """Serve the landmark editor on one character until Ctrl-C."""
+    import asyncio
+
+    from live.server.edit_serve import edit
+
+    path = os.path.expanduser(file)
+    spec = os.path.abspath(path) if os.path.isfile(path) else file
+    try:
+        asyncio.run(edit(spec, port, open_browser))
+    except KeyboardInterrupt:
+        print("", file=sys.stderr)
+    return OK

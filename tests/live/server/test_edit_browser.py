@@ -1,0 +1,370 @@
+"""The editor in a real Chromium: dragging, mirroring, undoing, saving, reloading, the assisted fit; mouse and touch."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from faceshot.assisted import RECOMMENDED
+from faceshot.character import open_character, read_character, write_character
+from faceshot.topology import MIRROR_70
+from faceshot.types import Character, FaceState
+from live.build import build_show
+from live.config import ServerConfig, load_config
+from live.server.app import create_edit_app
+from live.server.edit import Editor
+from live.server.serve import listen, serve_app
+from live.workers import ThreadWorker
+from tests.faceshot.faces import clicks_on, drawn_face
+from tests.live.server.harness import served
+from tests.live.server.test_edit import png
+
+pytestmark = pytest.mark.browser
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The editor's address; what has no file of its own is saved below `tmp_path`."""
+    monkeypatch.setenv("FACESHOT_CHARACTERS", str(tmp_path / "own"))
+    ready = threading.Event()
+    found: list[str] = []
+    stop: list = []
+
+    async def main() -> None:
+        worker = ThreadWorker("edit")
+        config = ServerConfig(port=0)
+
+        def announce(address: str) -> None:
+            found.append(address)
+            ready.set()
+
+        loop = asyncio.get_running_loop()
+        end = asyncio.Event()
+        stop.append(lambda: loop.call_soon_threadsafe(end.set))
+        async with asyncio.TaskGroup() as group:
+            app = create_edit_app(Editor(worker), config.host)
+            serving = group.create_task(serve_app(app, listen(config), announce))
+            await end.wait()
+            serving.cancel()
+        await worker.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(main(),), name="edit-server")
+    thread.start()
+    assert ready.wait(20)
+    yield found[0]
+    stop[0]()
+    thread.join(20)
+
+
+class Desk:
+    """An open editor and the way from the picture to the screen."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def at(self, xy) -> tuple[float, float]:
+        self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        zoom, x, y = (float(v) for v in self.page.get_attribute("#canvas", "data-view").split())
+        box = self.page.locator("#canvas").bounding_box()
+        assert box is not None
+        return (xy[0] - x) * zoom + box["width"] / 2 + box["x"], (xy[1] - y) * zoom + box["height"] / 2 + box["y"]
+
+    def drag(self, start, end) -> None:
+        self.page.mouse.move(*self.at(start))
+        self.page.mouse.down()
+        self.page.mouse.move(*self.at((np.array(start) + np.array(end)) / 2))
+        self.page.mouse.move(*self.at(end))
+        self.page.mouse.up()
+
+    def save(self) -> None:
+        self.page.click("#save")
+        self.page.wait_for_selector("#toasts .toast:not(.error)")
+        self.page.evaluate("document.querySelector('#toasts').replaceChildren()")
+
+
+NO_PREVIEW = {"x-frame-width": "1", "x-frame-height": "1", "x-frames": "1", "x-columns": "1", "x-fps": "16"}
+
+
+def open_page(browser: Browser, address: str, preview: bool = False, **context) -> Iterator[Desk]:
+    """Without `preview` the server draws none: it is slow, and one test looks at it."""
+    opened = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **context})
+    page = opened.new_page()
+    if not preview:
+        dot = png(np.zeros((1, 1, 4), np.uint8))
+        page.route("**/preview", lambda route: route.fulfill(body=dot, content_type="image/png", headers=NO_PREVIEW))
+    page.set_default_timeout(20_000)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector("html[data-state=ready]")
+    page.wait_for_selector("#canvas[data-view]")
+    yield Desk(page)
+    opened.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def cat(tmp_path: Path) -> Path:
+    path = tmp_path / "cat.faceshot"
+    whole = open_character("miso")
+    write_character(Character("Cat", drawn_face(whole), whole.points_xy / 2, whole.visible, "animal"), path)
+    return path
+
+
+@pytest.fixture
+def desk(browser: Browser, url: str, cat: Path) -> Iterator[Desk]:
+    yield from open_page(browser, f"{url}/edit?spec={quote(str(cat), safe='')}")
+
+
+def test_drag_a_point_save_and_reload(desk: Desk, cat: Path) -> None:
+    before = read_character(cat).points_xy
+    assert desk.page.is_disabled("#save")
+    desk.drag(before[30], before[30] + [20, 12])
+    desk.save()
+    after = read_character(cat).points_xy
+    np.testing.assert_allclose(after[30], before[30] + [20, 12], atol=1)
+    still = np.delete(np.arange(70), 30)
+    np.testing.assert_allclose(after[still], before[still], atol=0.01)
+    assert read_character(cat.with_name("cat.v1.faceshot")).points_xy[30] == pytest.approx(before[30], abs=0.01)
+    desk.page.reload()
+    desk.page.wait_for_selector("html[data-state=ready]")
+    assert "1 older version kept" in desk.page.inner_text("#file")
+    desk.page.mouse.click(*desk.at(after[30]))
+    assert "Point 30" in desk.page.inner_text("#tell")
+
+
+def test_what_is_done_on_one_side_happens_on_the_other(desk: Desk, cat: Path) -> None:
+    before = read_character(cat).points_xy
+    desk.page.keyboard.press("m")
+    desk.drag(before[36], before[36] + [-15, 9])
+    desk.save()
+    after = read_character(cat).points_xy
+    twin = MIRROR_70[36]
+    np.testing.assert_allclose(after[36] - before[36], [-15, 9], atol=1)
+    np.testing.assert_allclose(after[twin] - before[twin], [15, 9], atol=1.2)
+
+
+def test_undo_and_redo_go_gesture_by_gesture(desk: Desk, cat: Path) -> None:
+    before = read_character(cat).points_xy
+    desk.drag(before[8], before[8] + [0, 25])
+    desk.drag(before[30], before[30] + [18, 0])
+    desk.page.keyboard.press("Control+z")
+    desk.save()
+    after = read_character(cat).points_xy
+    assert after[8, 1] == pytest.approx(before[8, 1] + 25, abs=1) and after[30] == pytest.approx(before[30], abs=0.1)
+    desk.page.keyboard.press("Control+z")
+    desk.page.keyboard.press("Control+Shift+z")
+    desk.page.click("#redo")
+    assert desk.page.is_disabled("#redo")
+    desk.save()
+    assert read_character(cat).points_xy[30, 0] == pytest.approx(before[30, 0] + 18, abs=1)
+
+
+def test_a_click_that_moves_nothing_leaves_no_step(desk: Desk, cat: Path) -> None:
+    desk.page.mouse.click(*desk.at(read_character(cat).points_xy[30]))
+    assert desk.page.is_disabled("#undo")
+
+
+def test_keys_nudge_the_chosen_point(desk: Desk, cat: Path) -> None:
+    before = read_character(cat).points_xy
+    desk.page.mouse.click(*desk.at(before[30]))
+    for key in ("ArrowRight", "ArrowRight", "Shift+ArrowDown"):
+        desk.page.keyboard.press(key)
+    desk.save()
+    np.testing.assert_allclose(read_character(cat).points_xy[30] - before[30], [2, 10], atol=0.02)
+
+
+def test_a_part_is_moved_scaled_and_turned(desk: Desk, cat: Path) -> None:
+    before = read_character(cat).points_xy
+    mouth = list(range(48, 68))
+    desk.page.keyboard.press("2")
+    assert desk.page.locator(".part.chosen").get_attribute("data-part") == "mouth"
+    desk.drag(before[62], before[62] + [10, 6])
+    desk.save()
+    moved = read_character(cat).points_xy
+    np.testing.assert_allclose(moved[mouth] - before[mouth], np.tile([10, 6], (20, 1)), atol=1)
+    np.testing.assert_allclose(moved[:48], before[:48], atol=0.01)
+    # The corner of the frame: 14 screen pixels outside of the part's box.
+    zoom = float(desk.page.get_attribute("#canvas", "data-view").split()[0])
+    high, low = moved[mouth].min(axis=0) - 14 / zoom, moved[mouth].max(axis=0) + 14 / zoom
+    desk.drag(low, high + 1.3 * (low - high))
+    desk.save()
+    larger = read_character(cat).points_xy
+    assert np.ptp(larger[mouth, 0]) == pytest.approx(1.3 * np.ptp(moved[mouth, 0]), rel=0.05)
+    high, low = larger[mouth].min(axis=0) - 14 / zoom, larger[mouth].max(axis=0) + 14 / zoom
+    knob = np.array([(high[0] + low[0]) / 2, high[1] - 30 / zoom])
+    centre = (high + low) / 2
+    arm = knob[1] - centre[1]
+    turned = centre + np.array([-arm * np.sin(0.3), arm * np.cos(0.3)])
+    desk.drag(knob, turned)
+    desk.save()
+    after = read_character(cat).points_xy
+    slope = np.arctan2(*(after[54] - after[48])[::-1]) - np.arctan2(*(larger[54] - larger[48])[::-1])
+    assert abs(slope) == pytest.approx(0.3, abs=0.06)
+
+
+def test_neighbours_come_along_when_soft(desk: Desk, cat: Path) -> None:
+    before = read_character(cat).points_xy
+    desk.page.keyboard.press("f")
+    desk.drag(before[8], before[8] + [0, 24])
+    desk.save()
+    down = read_character(cat).points_xy[:17, 1] - before[:17, 1]
+    assert down[8] == pytest.approx(24, abs=1) and 10 < down[7] < 22 and 2 < down[6] < down[7] and abs(down[2]) < 0.1
+
+
+def test_a_part_is_taken_away_and_given_back(desk: Desk, cat: Path) -> None:
+    eye = "[data-part='image-left brow'] .eye"
+    desk.page.click(eye)
+    desk.save()
+    assert not read_character(cat).visible[17:22].any() and read_character(cat).visible[22:].all()
+    desk.page.click(eye)
+    desk.page.click("[data-kind=toy]")
+    desk.save()
+    assert read_character(cat).visible.all() and read_character(cat).kind == "toy"
+
+
+def test_zoom_and_pan_leave_the_points_where_they_are(desk: Desk, cat: Path) -> None:
+    before = read_character(cat).points_xy
+    nose = desk.at(before[30])
+    desk.page.mouse.move(*nose)
+    desk.page.mouse.wheel(0, -400)
+    desk.page.wait_for_timeout(100)
+    assert desk.at(before[30]) == pytest.approx(nose, abs=3)  # what is under the pointer stays there
+    desk.page.keyboard.down(" ")
+    desk.drag(before[30], before[30] + [15, 10])
+    desk.page.keyboard.up(" ")
+    assert desk.page.is_disabled("#undo")  # nothing was edited
+    desk.page.keyboard.press("0")
+    desk.page.wait_for_timeout(100)
+    assert desk.at(before[30]) == pytest.approx(nose, abs=3)
+
+
+def test_the_preview_moves(browser: Browser, url: str, cat: Path) -> None:
+    for desk in open_page(browser, f"{url}/edit?spec={quote(str(cat), safe='')}", preview=True):
+        desk.page.click("[data-motion=blink]")
+        desk.page.wait_for_selector("#preview[data-motion=blink]", timeout=90_000)  # it may be compiled first
+        seen = set()
+        for _ in range(40):
+            seen.add(desk.page.evaluate("document.querySelector('#preview').toDataURL()"))
+            desk.page.wait_for_timeout(40)
+        assert len(seen) >= 4
+
+
+def test_the_background_is_cut_away_where_asked(desk: Desk, cat: Path) -> None:
+    desk.page.click("#background [data-cut='1']")
+    desk.page.wait_for_selector("#threshold-row:not([hidden])")
+    desk.save()
+    made = read_character(cat)
+    assert (made.rgba[..., 3] == 0).mean() > 0.2 and made.provenance["matte"]["backend"] == "grabcut"
+    assert (read_character(cat.with_name("cat.v1.faceshot")).rgba[..., 3] == 255).all()
+
+
+def test_seven_clicks_on_a_picture_without_a_face(
+    browser: Browser, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("faceshot.tracker.detect_face", lambda rgb, folder=None: FaceState.lost((512, 512)))
+    bear = open_character("bruno")
+    picture = tmp_path / "bear.png"
+    picture.write_bytes(png(drawn_face(bear)))
+    points = bear.points_xy / 2
+    for desk in open_page(browser, f"{url}/edit?spec={quote(str(picture), safe='')}"):
+        assert desk.page.get_attribute("html", "data-tool") == "guide" and desk.page.is_disabled("#save")
+        for name, xy in clicks_on(points, RECOMMENDED).items():
+            assert desk.page.is_visible("#ask")
+            desk.page.mouse.click(*desk.at(xy))
+            desk.page.wait_for_timeout(60)
+            assert name
+        desk.page.wait_for_selector("#ask-done:not([hidden])")
+        desk.page.click("[data-kind=toy]")
+        desk.page.wait_for_selector("[data-kind=toy][aria-checked=true]")
+        desk.page.click("#ask-done")
+        desk.save()
+        made = read_character(tmp_path / "bear.faceshot")
+        error = np.linalg.norm(made.points_xy - points, axis=1)[bear.visible]
+        assert error.mean() < 8 and made.kind == "toy" and made.provenance["landmarks"]["matcher"] == "fit"
+        desk.page.click("#undo")  # the kind
+        desk.page.click("#undo")  # the whole round of the guide
+        assert desk.page.is_disabled("#undo") and desk.page.is_disabled("#save")
+        desk.page.click("#redo")
+        assert not desk.page.is_disabled("#save")
+
+
+def test_a_finger_drags_two_fingers_zoom(browser: Browser, url: str, cat: Path) -> None:
+    before = read_character(cat).points_xy
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+    for desk in open_page(browser, f"{url}/edit?spec={quote(str(cat), safe='')}", **phone):
+        touch = desk.page.context.new_cdp_session(desk.page)
+
+        def send(kind: str, *fingers: tuple[float, float], touch=touch) -> None:
+            points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(fingers)]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        send("touchStart", desk.at(before[8]))
+        send("touchMove", desk.at(before[8] + [4, 8]))
+        assert "on" in (desk.page.get_attribute("#loupe", "class") or "").split()
+        send("touchMove", desk.at(before[8] + [10, 20]))
+        send("touchEnd")
+        desk.save()
+        after = read_character(cat).points_xy
+        np.testing.assert_allclose(after[8] - before[8], [10, 20], atol=2)
+
+        zoom = float(desk.page.get_attribute("#canvas", "data-view").split()[0])
+        x, y = desk.at(after[27])
+        send("touchStart", (x - 30, y), (x + 30, y))
+        send("touchMove", (x - 60, y), (x + 60, y))
+        send("touchEnd")
+        desk.page.wait_for_timeout(100)
+        assert float(desk.page.get_attribute("#canvas", "data-view").split()[0]) == pytest.approx(2 * zoom, rel=0.1)
+        assert desk.page.is_disabled("#save")  # a pinch moves no point
+        wide = desk.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 390
+
+
+def test_from_the_control_page_to_the_editor_and_on_air(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dropped picture without a face is offered the editor; what is saved there goes on air and is listed."""
+    monkeypatch.setenv("FACESHOT_CHARACTERS", str(tmp_path / "own"))
+    monkeypatch.setattr("faceshot.character.detect_face", lambda rgb, folder=None: FaceState.lost((512, 512)))
+    monkeypatch.setattr("faceshot.tracker.detect_face", lambda rgb, folder=None: FaceState.lost((512, 512)))
+    bear = open_character("bruno")
+    (tmp_path / "bear.png").write_bytes(png(drawn_face(bear)))
+    config = load_config(sets=["source.spec=demo", "animator.max_side_px=128"])
+    with served(lambda: build_show(config)) as server:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.set_default_timeout(30_000)
+        page.goto(server.url)
+        page.wait_for_selector("[role=radio][data-spec=miso]")
+        assert page.get_attribute("#edit-character", "href") == "/edit?spec=mika"
+        page.set_input_files("#picture-file", str(tmp_path / "bear.png"))
+        page.click("text=Place the points")
+        page.wait_for_selector("html[data-state=ready][data-tool=guide]")
+        desk = Desk(page)
+        for xy in clicks_on(bear.points_xy / 2, RECOMMENDED).values():
+            page.mouse.click(*desk.at(xy))
+        page.wait_for_selector("#ask-done:not([hidden])")
+        page.click("#ask-done")
+        page.click("#air")
+        page.wait_for_url("**/")
+        made = tmp_path / "own" / "bear.faceshot"
+        page.wait_for_selector(f"[role=radio][data-spec='{made}'][aria-checked=true]")
+        assert server.show.state()["character"]["name"] == "bear" and made.is_file()
+        page.close()
