@@ -55,8 +55,10 @@ TRACKER = typer.Option(
     metavar="KIND",
     help="auto, landmarker, facemesh; matching for a driver that is no human: a dog, a puppet, a drawing.",
 )
-GALLERY = typer.Option("--gallery", metavar="SPEC", help="Of --tracker matching: built-in, a gallery file, or a name.")
-BACKBONE = typer.Option("--backbone", metavar="NAME", help="Of the matcher: sd15-ip (the paper's) or sd21-plain.")
+GALLERY = typer.Option("--gallery", metavar="SPEC", help="Of the diffusion matcher: built-in, a file, or a name.")
+BACKBONE = typer.Option(
+    "--backbone", metavar="NAME", help="Of the diffusion matcher: sd15-ip (the paper's) or sd21-plain."
+)
 DOMAIN = typer.Option("--domain", metavar="NAME", help="Of the gallery, e.g. animal, or eyes=anime,mouth=animal.")
 AS_JSON = typer.Option("--json", help="Print JSON instead of text.")
 
@@ -427,6 +429,9 @@ def character_new(
         float, typer.Option("--matte-threshold", min=0, max=1, help="0 cuts little away, 1 much.")
     ] = 0.5,
     keep_background: Annotated[bool, typer.Option("--keep-background", help="Cut nothing away.")] = False,
+    backbone: Annotated[str | None, BACKBONE] = None,
+    gallery: Annotated[str | None, GALLERY] = None,
+    domain: Annotated[str | None, DOMAIN] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE when it is there already.")] = False,
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
@@ -442,7 +447,7 @@ def character_new(
     """
     from live import character_commands as body
 
-    wish = body.wish(landmarks, clicks, matcher, kind, matte, threshold, keep_background)
+    wish = body.wish(landmarks, clicks, matcher, kind, matte, threshold, keep_background, backbone, gallery, domain)
     raise typer.Exit(body.character_new(image, out, wish, overwrite, as_json))
 
 
