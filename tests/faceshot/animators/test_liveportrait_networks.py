@@ -58,8 +58,7 @@ def test_full_size_networks_have_the_published_keys_and_shapes(shared_golden: Pa
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "tolerance"), [("full_F", 2e-4), ("full_M", 2e-5), ("full_W", 2e-4)])
 def test_full_size_networks_give_the_published_outputs(shared_golden: Path, name: str, tolerance: float) -> None:
-    """The fixtures store no full-size weights, but the recipe that made them. (Not of G, whose u and v come from a power
-    iteration with a random start.)"""
+    """The fixtures store no full-size weights, but their recipe tells. (Not of G: its u and v start at random.)"""
     golden = Golden(shared_golden, name)
     weights = state_dict([(key, shape) for key, shape, _ in golden.meta["keys"]], golden.meta["gain"])
     for key, value in weights.items():
