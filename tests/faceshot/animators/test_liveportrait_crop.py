@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -87,21 +86,14 @@ def test_crops_by_points_and_by_a_box_are_the_published_ones(shared_golden: Path
 def test_pasting_is_the_published_one(shared_golden: Path) -> None:
     golden = npz(shared_golden, "crop")
     square = face_square(golden["img_pts"], 2.3, 0.125)
-    face, mask = (
-        cv2.resize(golden[name], (CROP_PX, CROP_PX), interpolation=cv2.INTER_NEAREST) for name in ("face64", "mask64")
-    )
-    paster = Paster((120, 96), square, np.ascontiguousarray(mask[..., 0]))
+    paster = Paster((120, 96), square, np.ascontiguousarray(golden["mask64"][..., 0]))
     shown = np.zeros((96, 120), np.float32)
     shown[paster.part] = paster.shown
-    assert np.abs(shown - golden["mask_ori"][..., 0]).mean() < 0.02
+    assert np.abs(shown - golden["mask_ori"][..., 0]).max() < 0.02
     canvas = golden["img"].copy()
-    paster.paste(canvas, face)
-    untouched = golden["mask_ori"].max(axis=2) == 0
-    untouched &= shown == 0
-    assert untouched.sum() > 100
-    assert np.array_equal(canvas[untouched], golden["img"][untouched])
-    # The fixture's crop is 64 px, ours 512: only the blend is compared, not the sampling of noise.
-    assert np.abs(canvas.astype(int) - golden["pasted"]).mean() < 6
+    paster.paste(canvas, golden["face64"])
+    assert np.abs(canvas.astype(int) - golden["pasted"]).max() <= 5  # the sampling of OpenCV before version 5
+    assert np.abs(canvas.astype(int) - golden["pasted"]).mean() < 1
 
 
 def test_the_edge_is_soft_over_a_sixteenth_of_a_side() -> None:
@@ -210,7 +202,7 @@ def test_the_drivers_square_follows_slowly_and_quickly_before_the_face_leaves() 
         return end[0] - start[0]
 
     assert 0 < followed(360) < 10  # half a second after a step of 40 px
-    assert followed(420) > 70
+    assert followed(420) > 40
     assert followed(320) == 0
 
 
