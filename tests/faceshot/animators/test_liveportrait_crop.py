@@ -92,7 +92,7 @@ def test_pasting_is_the_published_one(shared_golden: Path) -> None:
     assert np.abs(shown - golden["mask_ori"][..., 0]).max() < 0.02
     canvas = golden["img"].copy()
     paster.paste(canvas, golden["face64"])
-    assert np.abs(canvas.astype(int) - golden["pasted"]).max() <= 5  # the sampling of OpenCV before version 5
+    assert np.abs(canvas.astype(int) - golden["pasted"]).max() <= 8  # the sampling of OpenCV before version 5
     assert np.abs(canvas.astype(int) - golden["pasted"]).mean() < 1
 
 
