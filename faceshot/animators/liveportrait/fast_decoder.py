@@ -167,7 +167,7 @@ class FastDecoder(nn.Module):
         """(B, 256, 64, 64) to (B, 3, 512, 512) in 0..1, float32."""
         feature = feature.to(self.dtype)
         hidden: Tensor = self.hidden(feature)
-        maps = hidden.split(HIDDEN, dim=1)
+        maps = hidden.chunk(hidden.shape[1] // HIDDEN, dim=1)
         x = F.conv2d(feature, self.fc_weight, self.fc_bias, padding=1)
         for i, block in enumerate(self.middle):
             x = block(x, maps[2 * i], maps[2 * i + 1])

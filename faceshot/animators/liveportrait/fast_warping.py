@@ -12,7 +12,7 @@ kept            whatever depends on the source only
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -39,11 +39,11 @@ class Prepared(NamedTuple):
     x_s: Tensor
 
 
-def _folded(conv: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor]:
+def _folded(conv: Any, norm: Any) -> tuple[Tensor, Tensor]:
     """Weight and bias of a convolution with the batch norm that follows it."""
-    weight, bias = conv.weight.detach().double(), conv.bias.detach().double()  # type: ignore[union-attr,operator]
-    gain = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)  # type: ignore[union-attr,operator]
-    shift = norm.bias.detach().double() - norm.running_mean.double() * gain  # type: ignore[union-attr,operator]
+    weight, bias = conv.weight.detach().double(), conv.bias.detach().double()
+    gain = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
+    shift = norm.bias.detach().double() - norm.running_mean.double() * gain
     return (weight * gain.reshape(-1, *[1] * (weight.ndim - 1))).float(), (bias * gain + shift).float()
 
 
@@ -91,17 +91,16 @@ class FastWarping(nn.Module):
         dense = net.dense_motion_network
         hourglass = dense.hourglass
         self.num_kp = dense.num_kp
-        self._convs: dict[str, tuple[str, str]] = {}
         channels = dense.compress.out_channels
         inputs = (self.num_kp + 1) * (channels + 1)
-        # Ours: heat of the points, then what is moved, channel by channel; theirs: a point's heat and channels together.
+        # Ours: heat of all points, then what is moved, channel by channel; theirs: all of one point, then the next.
         theirs = torch.arange(inputs).reshape(self.num_kp + 1, channels + 1)
         order = torch.cat([theirs[1:, 0], theirs[:, 1:].T.flatten()])
         for i, block in enumerate(hourglass.encoder.down_blocks):
-            weight, bias = _folded(block.conv, block.norm)  # type: ignore[arg-type]
+            weight, bias = _folded(block.conv, block.norm)
             self._keep(f"down{i}", weight[:, order] if i == 0 else weight, bias)
         for i, block in enumerate(hourglass.decoder.up_blocks):
-            weight, bias = _folded(block.conv, block.norm)  # type: ignore[arg-type]
+            weight, bias = _folded(block.conv, block.norm)
             self._keep(f"up{i}", doubled_weight(weight), bias.repeat(4))
         self._depth = len(hourglass.encoder.down_blocks)
         weight, bias = _folded(hourglass.decoder.conv, hourglass.decoder.norm)
@@ -114,6 +113,7 @@ class FastWarping(nn.Module):
         self._slope = net.third.slope
         taps = dense.occlusion.weight.detach()[0].flatten(1).flip(1)  # fold() adds them up the other way round
         self.register_buffer("_taps", taps.T.contiguous().to(dtype))
+        assert dense.occlusion.bias is not None
         self.register_buffer("_occlusion_bias", dense.occlusion.bias.detach().float())
 
     _taps: Tensor
@@ -199,4 +199,3 @@ class FastWarping(nn.Module):
             out = interleaved(F.relu(self._conv(f"up{i}", out, 1)))
             out = torch.cat([out, features[-2 - i]], dim=1)
         return F.relu(self._conv("joined", out, 1))
-
