@@ -39,7 +39,19 @@ from faceshot.animators.liveportrait.official import (
 from faceshot.animators.liveportrait.ratios import Ratios
 from faceshot.types import Float32
 
-__all__ = ["CHANNELS", "CONTROLS", "EXP", "ROTATION", "SCALE", "TRANSLATION", "LiveMotion", "Tuning", "gains_of"]
+__all__ = [
+    "CHANNELS",
+    "CONTROLS",
+    "EXP",
+    "ROTATION",
+    "SCALE",
+    "TRANSLATION",
+    "LiveMotion",
+    "Tuning",
+    "controls",
+    "gains_of",
+    "mean_motion",
+]
 
 ROTATION: Final = slice(0, 3)
 """Rotation vector, radians; +x looks down, +y turns the nose to the image's left, +z rolls clockwise."""
