@@ -25,8 +25,8 @@ from faceshot.idle import IdleLife
 from faceshot.motion import GAZE, LIDS, ROTATION, SCALE, SHAPES, TRANSLATION, Gains
 from faceshot.neutral import NeutralKeeper, best_neutral
 from faceshot.presets import PresetMixer
-from faceshot.rest_pose import rest_rotation, yaw_of
 from faceshot.rest_crops import Crops, RestCrops, rest_crops_of
+from faceshot.rest_pose import rest_rotation, yaw_of
 from faceshot.retarget import Retargeter, face_frame, face_width
 from faceshot.topology import MIRROR_70
 from faceshot.types import Character, Drive, FaceState, HeadMotion, Square, UInt8

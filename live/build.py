@@ -5,6 +5,7 @@ it is asked for, so that a missing back end hurts nobody who does not use it.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from faceshot.landmarks import Matcher, MatchProgress
 from faceshot.types import Character
 from live.clock import Clock, LoopClock
 from live.config import Config
-from live.errors import ConfigError, SinkError, SourceError
+from live.errors import ConfigError, MissingExtra, SinkError, SourceError
 from live.show import Parts, Show
 from live.stages import Sink, Source, Tracker
 from live.workers import ThreadWorker
@@ -27,12 +28,14 @@ __all__ = [
     "build_sinks",
     "build_source",
     "build_tracker",
+    "check_animator",
     "choose_source",
     "open_character",
 ]
 
 ANIMATORS = {
     "warp": "faceshot.animators.warp:WarpAnimator",
+    "liveportrait": "faceshot.animators.liveportrait.animator:LivePortraitAnimator",
 }
 SOURCES = {
     "camera": "live.sources.camera:CameraSource",
@@ -60,6 +63,7 @@ def build_show(config: Config) -> Show:
             "tracker.kind=matching takes seconds to minutes for a frame: it is for files, not for a live show.",
             "Type faceshot render CHARACTER DRIVE -o OUT.mp4 --tracker matching",
         )
+    check_animator(config)
     clock = LoopClock()
     parts = Parts(
         open_character=partial(open_character, config=config),
@@ -68,7 +72,7 @@ def build_show(config: Config) -> Show:
         choose_source=choose_source,
         make_source=partial(build_source, config=config, clock=clock),
         make_tracker=partial(build_tracker, config),
-        make_animator=partial(build_animator, config.animator.kind),
+        make_animator=partial(build_animator, config.animator.kind, config),
         make_fallback=partial(build_animator, "warp"),
         make_worker=ThreadWorker,
     )
@@ -124,7 +128,12 @@ def build_tracker(config: Config, progress: MatchProgress = lambda stage, done, 
         return MatchingTracker(build_matcher(config, keep=True), config.matching.stride, progress)
     from faceshot.tracker import make_tracker
 
-    return make_tracker(config.tracker.kind, config.models.folder)
+    cropper = None
+    if config.animator.kind == "liveportrait":
+        from faceshot.animators.liveportrait.driver_crop import DriverCrop
+
+        cropper = DriverCrop()
+    return make_tracker(config.tracker.kind, config.models.folder, cropper=cropper)
 
 
 def build_matcher(config: Config, keep: bool = False) -> Matcher:
@@ -138,10 +147,41 @@ def build_matcher(config: Config, keep: bool = False) -> Matcher:
     )
 
 
-def build_animator(kind: str) -> Animator:
-    """An animator without a character."""
-    made: Animator = _load(ANIMATORS[kind])()
+def build_animator(kind: str, config: Config | None = None) -> Animator:
+    """An animator without a character. Raises `MissingExtra` when it needs a package that is not there."""
+    made: Animator
+    if kind == "liveportrait":
+        from faceshot.animators.liveportrait.settings import Settings
+
+        config = config or Config()
+        _check_torch(kind)
+        settings = Settings(**config.animator.liveportrait.model_dump())
+        made = _load(ANIMATORS[kind])(settings, config.models.folder)
+    else:
+        made = _load(ANIMATORS[kind])()
     return made
+
+
+def check_animator(config: Config) -> None:
+    """Refuse at once what cannot work: a package or a model file that is not there. Opens nothing.
+
+    Raises:
+        MissingExtra, WeightsMissing: with the command that cures it.
+    """
+    if config.animator.kind != "liveportrait":
+        return
+    _check_torch(config.animator.kind)
+    from faceshot.animators.liveportrait.checkpoints import find_files
+
+    find_files(config.models.folder, config.animator.liveportrait.variant)
+
+
+def _check_torch(kind: str) -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtra(
+            f"The animator {kind} needs torch, which is not installed.",
+            "Type: pip install 'faceshot-live[gpu]', or use --animator warp.",
+        )
 
 
 def build_sinks(config: Config, clock: Clock) -> list[Sink]:

@@ -49,7 +49,7 @@ CONFIG = typer.Option("--config", "-c", metavar="FILE", help="TOML file with set
 SETTINGS = typer.Option(
     "--set", metavar="KEY=VALUE", help="One setting, e.g. motion.smoothing=0.7. Repeat for more. Options win over it."
 )
-ANIMATOR = typer.Option("--animator", metavar="KIND", help="What draws the character: warp.")
+ANIMATOR = typer.Option("--animator", metavar="KIND", help="What draws the character: warp, liveportrait.")
 TRACKER = typer.Option(
     "--tracker",
     metavar="KIND",
@@ -323,7 +323,7 @@ def models_verify() -> None:
 
 @models_app.command("make-tiny")
 def models_make_tiny(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="matching")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="matching, liveportrait.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Gets the layout of a models folder.")],
 ) -> None:
     """Write small random models in the real layout, to try the whole path without a download; results mean nothing."""

@@ -76,7 +76,7 @@ def bench(config: Config, seconds: float, minutes: float, json_file: Path | None
 
 def render(config: Config, drive: str, out: Path, overwrite: bool) -> int:
     """Offline: every frame of the driver exactly once, with a progress bar for both passes."""
-    from live.build import build_animator, build_tracker, open_character
+    from live.build import build_animator, build_tracker, check_animator, open_character
     from live.errors import SinkError
     from live.render import render as render_file
     from live.show import motion_settings
@@ -84,8 +84,9 @@ def render(config: Config, drive: str, out: Path, overwrite: bool) -> int:
     if out.exists() and not overwrite:
         raise SinkError(f"{out} exists already.", "Replace it with --overwrite, or choose another name.")
 
+    check_animator(config)
     character = open_character(config.character.spec, config)
-    animator = build_animator(config.animator.kind)
+    animator = build_animator(config.animator.kind, config)
     try:
         with _progress() as bar:
             tasks: dict[str, Any] = {}
@@ -161,6 +162,7 @@ def models_pull(kinds: Iterable[str]) -> int:
 
 TINY = {
     "matching": "faceshot.backbone_tiny:make_tiny",
+    "liveportrait": "faceshot.animators.liveportrait.tiny:write_tiny",
 }
 """Makers of tiny random models: a folder to the folders or files written."""
 
@@ -169,14 +171,26 @@ def models_make_tiny(kind: str, folder: Path) -> int:
     """Tiny models in the layout of the real ones."""
     import importlib
 
-    from live.errors import ConfigError, LiveError
+    from live.errors import ConfigError, LiveError, MissingExtra
 
     if kind not in TINY:
         raise ConfigError(f"There are no tiny models of kind {kind!r}.", f"Known: {', '.join(TINY)}")
     if folder.is_dir() and any(folder.iterdir()):
         raise LiveError(f"{folder} is not empty: real models might be in it.", "Name a new folder.")
     module, _, name = TINY[kind].partition(":")
-    for path in getattr(importlib.import_module(module), name)(folder):
+    try:
+        write = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as missing:
+        raise MissingExtra(
+            f"{missing.name} is needed and not installed.", "Type: pip install 'faceshot-live[gpu]'"
+        ) from None
+    try:
+        written = write(folder)
+    except (OSError, RuntimeError) as error:
+        raise LiveError(
+            f"The models cannot be written to {folder}: {error}", "Name a folder you may write to."
+        ) from None
+    for path in written:
         print(path)
     print(f"Random weights, to try things out: export FACESHOT_MODELS={folder.absolute()}")
     return OK

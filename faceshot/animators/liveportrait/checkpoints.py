@@ -26,7 +26,7 @@ from faceshot.animators.liveportrait.official import Heads
 from faceshot.animators.liveportrait.warping import WarpingNetwork
 from faceshot.errors import CheckpointError, WeightsMissing
 
-__all__ = ["FILES", "Networks", "Variant", "identify", "load_networks", "read_state"]
+__all__ = ["FILES", "Networks", "Variant", "find_files", "identify", "load_networks", "read_state"]
 
 Variant = Literal["human", "animals"]
 N = TypeVar("N", bound=nn.Module)
@@ -121,7 +121,7 @@ def load_networks(folder: Path | None = None, variant: Variant = "human") -> Net
     Raises:
         WeightsMissing: a file is not there. CheckpointError: it is damaged, cut off or of another network.
     """
-    paths = {slot: _find(slot, file, variant, folder) for slot, file in FILES[variant].items()}
+    paths = find_files(folder, variant)
     _check_variants(paths, variant, folder)
     states = {slot: _checked(slot, path, variant) for slot, path in paths.items()}
     appearance, motion, warping, decoder, heads = (states[slot] for slot in _SLOTS)
@@ -132,6 +132,11 @@ def load_networks(folder: Path | None = None, variant: Variant = "human") -> Net
         _built(lambda: _decoder(decoder), decoder, paths["spade_generator"]),
         _heads(heads, paths["stitching_retargeting_module"]),
     )
+
+
+def find_files(folder: Path | None = None, variant: Variant = "human") -> dict[str, Path]:
+    """The file of each network; nothing is read. Raises `WeightsMissing` with the command that fetches them."""
+    return {slot: _find(slot, file, variant, folder) for slot, file in FILES[variant].items()}
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
