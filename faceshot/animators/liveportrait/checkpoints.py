@@ -319,6 +319,7 @@ def _decoder(state: Mapping[str, Tensor]) -> SpadeDecoder:
         block_expansion=label,
         out_channels=out_channels,
         num_down_blocks=0,
+        hidden=state["up_1.norm_0.mlp_gamma.weight"].shape[1],
     )
 
 

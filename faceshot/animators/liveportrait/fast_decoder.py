@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceshot.animators.liveportrait.blocks import SpectralConv2d
-from faceshot.animators.liveportrait.decoder import HIDDEN, Spade, SpadeBlock, SpadeDecoder
+from faceshot.animators.liveportrait.decoder import Spade, SpadeBlock, SpadeDecoder
 from faceshot.animators.liveportrait.fast_warping import doubled_weight, interleaved
 
 __all__ = ["EnlargedConv", "FastDecoder"]
@@ -167,7 +167,7 @@ class FastDecoder(nn.Module):
         """(B, 256, 64, 64) to (B, 3, 512, 512) in 0..1, float32."""
         feature = feature.to(self.dtype)
         hidden: Tensor = self.hidden(feature)
-        maps = hidden.chunk(hidden.shape[1] // HIDDEN, dim=1)
+        maps = hidden.chunk(2 * len(self.middle), dim=1)
         x = F.conv2d(feature, self.fc_weight, self.fc_bias, padding=1)
         for i, block in enumerate(self.middle):
             x = block(x, maps[2 * i], maps[2 * i + 1])
