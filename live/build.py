@@ -7,13 +7,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from faceshot.animators import Animator
+from faceshot.errors import NoFace
 from faceshot.landmarks import Matcher, MatchProgress
-from faceshot.types import Character
+from faceshot.types import Character, UInt8
 from live.clock import Clock, LoopClock
 from live.config import Config
 from live.errors import ConfigError, MissingExtra, SinkError, SourceError
@@ -194,9 +196,14 @@ def build_sinks(config: Config, clock: Clock) -> list[Sink]:
 
 def open_character(spec: str, config: Config) -> Character:
     """The character that `spec` means, at the size to be rendered. Raises `CharacterFileError` or `PictureError`."""
-    from faceshot import character
+    from faceshot import character, pictures
 
-    return character.resize(character.open_character(spec, config.models.folder), config.animator.max_side_px)
+    def anew() -> tuple[UInt8, str]:
+        path = Path(spec).expanduser()
+        return pictures.read_picture(path, path.name), path.stem
+
+    made = _with_crop(lambda: character.open_character(spec, config.models.folder), anew, config)
+    return character.resize(made, config.animator.max_side_px)
 
 
 def _build_sink(spec: str, config: Config, clock: Clock) -> Sink:
@@ -220,14 +227,33 @@ def _build_sink(spec: str, config: Config, clock: Clock) -> Sink:
     return sink
 
 
+def _with_crop(make: Callable[[], Character], picture: Callable[[], tuple[UInt8, str]], config: Config) -> Character:
+    """A character with the square that the settings name; with one, a picture needs no face."""
+    if config.animator.kind != "liveportrait":
+        return make()
+    from faceshot.animators.liveportrait.faceless import character_in_square, with_square
+
+    crop = config.animator.liveportrait.crop
+    try:
+        made = make()
+    except NoFace as error:
+        if crop == "auto":
+            square = "Or name what is to be animated: --set animator.liveportrait.crop=whole, or left,top,side."
+            raise NoFace(error.message, f"{error.hint} {square}") from None
+        made = character_in_square(*picture(), crop)
+    return with_square(made, crop)
+
+
 def _read_picture(data: bytes, name: str, config: Config) -> Character:
     from faceshot import character, pictures
 
     if name.lower().endswith(".faceshot"):
         made = character.read_character(data)
     else:
-        rgba = pictures.read_picture(data, name)
-        made = character.character_from_picture(rgba, Path(name).stem or name, config.models.folder)
+        rgba, stem = pictures.read_picture(data, name), Path(name).stem or name
+        made = _with_crop(
+            lambda: character.character_from_picture(rgba, stem, config.models.folder), lambda: (rgba, stem), config
+        )
     return character.resize(made, config.animator.max_side_px)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from faceshot.animators.liveportrait.crop import SOURCE_SCALE, SOURCE_UP, Square, cut, face_square, network_input
 from faceshot.animators.liveportrait.engine import Engine
+from faceshot.animators.liveportrait.faceless import crop_of
 from faceshot.animators.liveportrait.fast_warping import Prepared
 from faceshot.animators.liveportrait.keypoints import Motion
 from faceshot.animators.liveportrait.paste import Paster, feather, spread
@@ -83,18 +84,14 @@ def load_source(character: Character, settings: Settings, engine: Engine, folder
     seen = engine.motion(small)
     mask = None if settings.crop == "whole" else feather()
     made = tuple(
-        Person(person, square, seen.frame(i), _ratios(person), Paster(character.size_wh, square, mask))
+        Person(person, square, seen.frame(i), ratios_of_character(person), Paster(character.size_wh, square, mask))
         for i, (person, square) in enumerate(zip(people, squares, strict=True))
     )
     return Source(made, canvas, engine.prepare(small, seen.points), None if opaque else _alpha(crops, engine))
 
 
 def _square(person: Character, settings: Settings) -> Square:
-    return chosen_square(settings.crop, person.size_wh, person.points_xy)
-
-
-def _ratios(person: Character) -> Ratios | None:
-    return ratios_of_character(person)
+    return chosen_square(crop_of(person, settings.crop), person.size_wh, person.points_xy)
 
 
 def _matte(character: Character, settings: Settings) -> UInt8:
