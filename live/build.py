@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faceshot.animators import Animator
 from faceshot.errors import NoFace
@@ -23,6 +23,9 @@ from live.show import Parts, Show
 from live.stages import Sink, Source, Tracker
 from live.workers import ThreadWorker
 
+if TYPE_CHECKING:
+    from faceshot.animators.liveportrait.video import VideoEditor
+
 __all__ = [
     "build_animator",
     "build_matcher",
@@ -30,6 +33,7 @@ __all__ = [
     "build_sinks",
     "build_source",
     "build_tracker",
+    "build_video_editor",
     "check_animator",
     "choose_source",
     "open_character",
@@ -162,6 +166,14 @@ def build_animator(kind: str, config: Config | None = None) -> Animator:
     else:
         made = _load(ANIMATORS[kind])()
     return made
+
+
+def build_video_editor(config: Config) -> VideoEditor:
+    """What animates the person in a video. Blocks while networks load."""
+    from faceshot.animators.liveportrait.settings import Settings
+    from faceshot.animators.liveportrait.video import VideoEditor
+
+    return VideoEditor(Settings(**config.animator.liveportrait.model_dump()), config.models.folder)
 
 
 def check_animator(config: Config) -> None:

@@ -141,10 +141,16 @@ def live(
 
 @app.command(short_help="Offline: a video of a face moves a character, into a video file.")
 def render(
-    character: Annotated[str, typer.Argument(metavar="CHARACTER", help="Bundled name, picture or .faceshot file.")],
+    character: Annotated[
+        str, typer.Argument(metavar="CHARACTER", help="Bundled name, picture, .faceshot file; or a video.")
+    ],
     drive: Annotated[str, typer.Argument(metavar="DRIVE", help="Video of a face, or a motion clip.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="out.mp4, or out.webm with transparency.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT when it is there already.")] = False,
+    others: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="DRIVE", help="Driver of the next person in the picture. Repeat for more."),
+    ] = None,
     animator: Annotated[str | None, ANIMATOR] = None,
     tracker: Annotated[str | None, TRACKER] = None,
     backbone: Annotated[str | None, BACKBONE] = None,
@@ -160,6 +166,7 @@ def render(
       faceshot render miso talk.mp4 -o miso.mp4
       faceshot render me.png talk.mp4 -o me.webm --set animator.max_side_px=1024
       faceshot render miso dog.mp4 -o dog.mp4 --tracker matching --domain animal
+      faceshot render portrait.mp4 talk.mp4 -o out.mp4 --animator liveportrait
     """
     from live import commands
 
@@ -170,7 +177,7 @@ def render(
         **_matching_options(tracker, backbone, gallery, domain),
     }
     chosen = commands.read_config(config, settings, options)
-    raise typer.Exit(commands.render(chosen, drive, out, overwrite))
+    raise typer.Exit(commands.render(chosen, drive, out, overwrite, others or ()))
 
 
 @app.command(short_help="The retargeted landmarks of a driver, for other animators.")

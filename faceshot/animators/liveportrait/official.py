@@ -297,12 +297,14 @@ def official_video(
     driver_ratios: Sequence[Ratios] | None,
     heads: Heads,
     options: Options,
+    reference: Motion | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Animate a video: one source motion a frame.
 
     Args:
         source: M of every source frame.
         driver: M of every driving frame; a batch of one is a single driving picture, which is held.
+        reference: what relative motion is measured against in the place of the first driving frame.
 
     Returns:
         x_s and x_d, (N, 21, 3) each, N the shorter of the two clips (the source's for a driving picture).
@@ -311,7 +313,7 @@ def official_video(
     count = len(source.exp) if single else min(len(source.exp), len(driver.exp))
     source = Motion(*(part[:count] for part in source))
     driver = Motion(*((part if single else part[:count]) for part in driver))
-    first = driver.frame(0)
+    first = driver.frame(0) if reference is None else reference
     if single:
         seen = driver.exp - _neutral_expression(options, source.exp)
         exp = source.exp + seen if options.relative else driver.exp.expand_as(source.exp)
