@@ -131,7 +131,8 @@ class LivePortraitConfig(_Table):
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
     """Where it runs; `auto` takes a GPU when there is one."""
     precision: Literal["auto", "fp16", "fp32"] = "auto"
-    """Of the two large networks; `auto` is fp16 on CUDA. A GPU that draws black in fp16 is found at the start."""
+    """Of the two large networks; `auto` is fp16 on CUDA, and a CPU always uses fp32. A GPU that draws black in fp16 is
+    found at the start."""
     compile: bool = False
     """Let torch.compile fuse the large networks: minutes once, then faster."""
     motion: Literal["live", "relative", "absolute"] = "live"

@@ -193,7 +193,9 @@ class FastWarping(nn.Module):
     def _hourglass(self, x: Tensor) -> Tensor:
         features = [x]
         for i in range(self._depth):
-            features.append(F.avg_pool3d(F.relu(self._conv(f"down{i}", features[-1], 1)), (1, 2, 2)))
+            out = F.relu(self._conv(f"down{i}", features[-1], 1))
+            halved = F.avg_pool2d(out.flatten(1, 2), 2)  # half precision has no 3-D pooling on a CPU
+            features.append(halved.reshape(*out.shape[:3], *halved.shape[2:]))
         out = features[-1]
         for i in range(self._depth):
             out = interleaved(F.relu(self._conv(f"up{i}", out, 1)))
