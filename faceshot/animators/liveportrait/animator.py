@@ -134,7 +134,9 @@ class _Stage:
         )
         people = source.people
         self._live = [LiveMotion(p.motion, p.ratios, engine.heads, self._tuning) for p in people]
-        self._driving = [Driving(p.square, p.character, self._tuning) for p in people]
+        self._driving = [
+            Driving(p.square, p.character, self._tuning, p.motion.rotation[0].cpu().numpy()) for p in people
+        ]
         self.reset()
         x_s = torch.cat([live.x_s for live in self._live])
         controls = torch.zeros(len(people), CONTROLS, device=engine.device)

@@ -37,6 +37,10 @@ _UNKNOWN: Final[CropSquare] = (128.0, 128.0, 256.0)
 class Driving:
     """One performer and the person that is animated.
 
+    Args:
+        square: of the person's crop.
+        pose: (3, 3) the head's rotation in the crop, as M sees it; straight when None.
+
     Attributes:
         sees: whether the last drive had a crop.
         last_crop: the last crop there was; grey before the first.
@@ -44,8 +48,9 @@ class Driving:
         held: for rules that hold the last points.
     """
 
-    def __init__(self, square: Square, character: Character, tuning: Tuning) -> None:
+    def __init__(self, square: Square, character: Character, tuning: Tuning, pose: Float32 | None = None) -> None:
         self._square, self._tuning = square, tuning
+        self._pose = np.eye(3, dtype=np.float32) if pose is None else pose
         self._width = face_width(character.points_xy)
         self._without_gains = gains_of(tuning)
         self.reset()
@@ -102,18 +107,18 @@ class Driving:
             square=drive.crop_square or _UNKNOWN,
             shut=(float(shut[0]), float(shut[1])),
             opening=(float(drive.lids[0]), float(drive.lids[1])),
-            sliders=sliders_of(drive, self._square, self._width) * self._without_gains,
+            sliders=sliders_of(drive, self._square, self._width, self._pose) * self._without_gains,
             gains=gains_of(self._tuning, *drive.gains),
         )
 
 
-def sliders_of(drive: Drive, square: Square, face_width_px: float) -> Float32:
-    """(CHANNELS,) the motion of a drive as sliders make it; in the axes of the crop."""
+def sliders_of(drive: Drive, square: Square, face_width_px: float, pose: Float32) -> Float32:
+    """(CHANNELS,) the motion of a drive as sliders make it: turns in the head's own axes, places in the crop's."""
     motion = np.zeros(CHANNELS, np.float32)
     # The crop stands upright in the face, the drive in the picture.
     turn = np.exp(-1j * square.angle)
     across = complex(*drive.head.rotation[:2]) * turn
-    motion[ROTATION] = across.real, across.imag, drive.head.rotation[2]
+    motion[ROTATION] = pose @ (across.real, across.imag, drive.head.rotation[2])
     moved = complex(*drive.head.translation) * turn * face_width_px / (square.side / 2)
     motion[TRANSLATION] = moved.real, moved.imag - _BREATH * drive.breath
     motion[SCALE] = np.log(max(drive.head.scale, 1e-3))

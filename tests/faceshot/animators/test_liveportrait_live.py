@@ -268,10 +268,22 @@ def test_a_drives_head_is_turned_into_the_axes_of_the_crop() -> None:
     character = a_character()
     head = HeadMotion(np.array([0.1, 0.2, 0.05], np.float32), np.array([0.1, 0], np.float32), 1.1)
     made = replace(Drive.neutral(character), head=head)
-    level = sliders_of(made, Square(0, 0, 200), 50)
+    straight = np.eye(3, dtype=np.float32)
+    level = sliders_of(made, Square(0, 0, 200), 50, straight)
     assert level[ROTATION].tolist() == pytest.approx([0.1, 0.2, 0.05])
     assert level[TRANSLATION].tolist() == pytest.approx([0.05, 0.0])
     assert level[SCALE] == pytest.approx(np.log(1.1))
-    tilted = sliders_of(made, Square(0, 0, 200, np.pi / 2), 50)
+    tilted = sliders_of(made, Square(0, 0, 200, np.pi / 2), 50, straight)
     assert tilted[TRANSLATION].tolist() == pytest.approx([0.0, -0.05], abs=1e-6)
     assert tilted[ROTATION].tolist() == pytest.approx([0.2, -0.1, 0.05])
+
+
+def test_a_turn_in_the_picture_is_one_in_the_heads_own_axes() -> None:
+    """A drive's rotation acts after the source's pose, the sliders' before it; both show the same head."""
+    vector = np.array([0.1, -0.15, 0.05], np.float32)
+    made = replace(Drive.neutral(a_character()), head=HeadMotion(vector))
+    pose = a_motion(1, 5, 30, -10).rotation[0]
+    own = sliders_of(made, Square(0, 0, 200), 50, pose.numpy())[ROTATION]
+    before = rotation_matrix(torch.from_numpy(own)).T @ pose
+    after = pose @ rotation_matrix(torch.from_numpy(vector)).T
+    assert torch.allclose(before, after, atol=1e-5)
