@@ -156,6 +156,8 @@ class _Stage:
             driving.reset()
         self._last_x: Tensor | None = None
         self._last: UInt8 | None = None
+        if self._engine.device.type == "cuda":
+            torch.cuda.synchronize()  # what was forgotten here is looked at by another stream
 
     def pictures(self, frames: Sequence[Sequence[Drive]]) -> list[UInt8]:
         made: list[UInt8] = []
@@ -180,7 +182,10 @@ class _Stage:
             return self._pointed(frame)
         with torch.cuda.stream(self._side):  # beside the drawing of the frame before
             x_d = self._pointed(frame)
-        torch.cuda.current_stream().wait_stream(self._side)
+        here = torch.cuda.current_stream()
+        here.wait_stream(self._side)
+        if x_d is not None:
+            x_d.record_stream(here)
         return x_d
 
     def _pointed(self, frame: Sequence[Drive]) -> Tensor | None:

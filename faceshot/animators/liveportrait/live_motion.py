@@ -167,6 +167,13 @@ def _filter_tuning() -> tuple[Float32, Float32, Float32]:
     return rest, rise, leash
 
 
+def _mask(points: tuple[int, ...]) -> Float32:
+    """(21, 1) 1 at these points."""
+    mask = np.zeros((N_KEYPOINTS, 1), np.float32)
+    mask[list(points)] = 1
+    return mask
+
+
 def rotation_vector(matrix: Tensor) -> Tensor:
     """(3,) of a (3, 3) rotation acting on columns; good to half a turn less a hair."""
     cosine = ((matrix.diagonal().sum() - 1) / 2).clamp(-1 + 1e-6, 1 - 1e-7)
@@ -176,11 +183,13 @@ def rotation_vector(matrix: Tensor) -> Tensor:
 
 
 def rotation_matrix(vector: Tensor) -> Tensor:
-    """(3, 3) acting on columns."""
+    """(3, 3) acting on columns; Rodrigues' formula, for torch's matrix exponential looks at values."""
     zero = torch.zeros_like(vector[0])
     x, y, z = vector.unbind()
     skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).reshape(3, 3)
-    made: Tensor = torch.linalg.matrix_exp(skew)
+    angle = torch.sqrt(vector.square().sum() + 1e-12)
+    made = torch.eye(3, dtype=vector.dtype, device=vector.device)
+    made = made + torch.sin(angle) / angle * skew + (1 - torch.cos(angle)) / angle.square() * (skew @ skew)
     return made
 
 
@@ -207,6 +216,8 @@ class LiveMotion:
 
         self._rest_hz, self._rise, self._leash = (made(values) for values in _filter_tuning())
         self._limits = made(_LIMITS)
+        # Masks, for an index list would be sent to the device in every frame.
+        self._left, self._right = (made(_mask(points)) for points in (_LEFT_EYE, _RIGHT_EYE))
         # State; written in place, because a recorded graph knows addresses.
         self._value, self._speed, self._last = (like.new_zeros(CHANNELS) for _ in range(3))
         self._seen, self._jump = like.new_zeros(CHANNELS), like.new_zeros(CHANNELS)
@@ -276,10 +287,7 @@ class LiveMotion:
         shut = control[_SHUT]
         if self.ratios is not None and tuning.eye_retargeting:
             # What the eye network takes over must not close the eye a second time.
-            keep = torch.ones_like(delta[:, :1])
-            keep[list(_LEFT_EYE)] = 1 - shut[0]
-            keep[list(_RIGHT_EYE)] = 1 - shut[1]
-            delta = delta * keep
+            delta = delta * (1 - shut[0] * self._left - shut[1] * self._right)
         turned = rotation_matrix(rigid[ROTATION]).T @ source.rotation
         place = torch.cat([source.t[:, :2] + rigid[TRANSLATION], torch.zeros_like(source.t[:, :1])], dim=1)
         x = keypoints(source.kp, turned, source.exp + delta, source.scale * torch.exp(rigid[SCALE]), place)
@@ -294,10 +302,9 @@ class LiveMotion:
         """Offset that brings each eye to its opening, as far as the network takes over."""
         target = self._eyes.T * opening[:, None].clamp_min(0)
         both = retarget_eyes(self.heads, self.x_s.expand(2, -1, -1), self._eyes.expand(2, -1), target)
-        left, right = both * shut[:, None, None]
-        offset = torch.maximum(shut[0], shut[1]) * 0.5 * both.sum(0)
-        offset[list(_LEFT_EYE)] = left[list(_LEFT_EYE)]
-        offset[list(_RIGHT_EYE)] = right[list(_RIGHT_EYE)]
+        left, right = (both * shut[:, None, None]).unbind()
+        elsewhere = torch.maximum(shut[0], shut[1]) * 0.5 * both.sum(0)
+        offset = left * self._left + right * self._right + elsewhere * (1 - self._left - self._right)
         return offset[None]
 
     def _relative(self, driver: Motion, square: Tensor) -> Tensor:

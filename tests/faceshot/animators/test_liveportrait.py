@@ -275,6 +275,34 @@ def test_work_is_called_where_it_cannot_be_recorded() -> None:
     assert len(calls) == 1
 
 
+def test_a_frame_can_be_recorded(tiny: Path) -> None:
+    """No operation of a frame reads a value back, depends on one in its shape, or brings a number from the host: then
+    a CUDA graph may hold it. Checked on a CPU by the operations' names."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Listening(TorchDispatchMode):
+        def __init__(self) -> None:
+            super().__init__()
+            self.names: set[str] = set()
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            self.names.add(func.overloadpacket.__name__)
+            return func(*args, **(kwargs or {}))
+
+    character = cut_out_character()
+    stage = loaded(tiny, character)._stage
+    assert stage is not None
+    drive = seen(character, 1)
+    control = stage._engine.to_device(stage._driving[0].controls(drive))[None]
+    crops = stage._engine.upload([a_crop(1)])
+    with torch.no_grad(), Listening() as listening:
+        (x_d,) = stage._see(crops, control)
+        stage._draw(x_d)
+    host = {"_local_scalar_dense", "nonzero", "index", "index_put_", "index_put", "lift_fresh", "linalg_matrix_exp"}
+    assert not listening.names & host
+    assert {"_softmax", "convolution", "grid_sampler_3d"} <= listening.names
+
+
 # Squares and people
 
 
