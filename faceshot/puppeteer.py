@@ -247,7 +247,10 @@ class Puppeteer:
         motion[LIDS] *= 1.0 - share * (1.0 - life.lid)
         motion[ROTATION] += share * life.rotation
         motion[TRANSLATION] += share * life.translation
-        motion = channels.limited(self.presets.step(motion, dt_s), self._yaw_at_rest)
+        own = motion
+        motion = self.presets.step(own, dt_s)
+        preset = None if motion is own else (motion[SHAPES] - own[SHAPES]).astype(np.float32)
+        motion = channels.limited(motion, self._yaw_at_rest)
         breath = life.breath * (share + (1.0 - share) * _BREATH_WHILE_TRACKING) if self.settings.idle else 0.0
 
         expression, posed = self._landmarks(motion)
@@ -267,6 +270,7 @@ class Puppeteer:
             crop=crop,
             crop_square=square,
             rest_crops=self._rest_crops_shown(state),
+            preset_shapes=preset,
             dt_s=dt_s,
             gains=self.settings.gains,
             smoothing=self._strength,

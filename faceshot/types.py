@@ -154,6 +154,8 @@ class Drive:
         crop_square: which square of the camera image that is: centre x, y and side in pixels, mirrored likewise.
         rest_crops: crops of the performer's neutral pose with their squares, the calmest first; the very same tuple
             until there are better ones.
+        preset_shapes: (52,) float32, how much of `blendshapes` comes from a chosen expression and is not in the crops;
+            None when no expression is chosen.
         dt_s: time since the drive before.
         gains: head, eyes, brows, mouth; all of the above but the crops has them already.
         smoothing: how strongly motion out of the crops is to be smoothed; 0 raw, 1 as tuned.
@@ -169,6 +171,7 @@ class Drive:
     crop: UInt8 | None = None
     crop_square: Square | None = None
     rest_crops: tuple[tuple[UInt8, Square | None], ...] = ()
+    preset_shapes: Float32 | None = None
     dt_s: float = 1 / 30
     gains: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     smoothing: float = 1.0

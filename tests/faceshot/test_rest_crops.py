@@ -88,3 +88,13 @@ def test_offline_the_whole_clip_is_looked_through_first() -> None:
     puppeteer.use_neutral(states[2])
     drives = list(puppeteer.perform(states, [1 / 30] * 4))
     assert all(marks(drive.rest_crops) == [2] for drive in drives)
+
+
+def test_a_chosen_expression_is_told_apart_from_the_performed_one() -> None:
+    puppeteer = Puppeteer(a_character())
+    assert puppeteer.step(state(0.0, 7), 1 / 30).preset_shapes is None
+    puppeteer.presets.choose("smile")
+    for _ in range(10):
+        drive = puppeteer.step(state(0.0, 7), 1 / 30)
+    assert drive.preset_shapes is not None
+    assert drive.preset_shapes.max() > 0.8

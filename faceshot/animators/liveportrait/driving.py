@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -109,6 +110,7 @@ class Driving:
             opening=(float(drive.lids[0]), float(drive.lids[1])),
             sliders=sliders_of(drive, self._square, self._width, self._pose) * self._without_gains,
             gains=gains_of(self._tuning, *drive.gains),
+            added=_preset_of(drive),
         )
 
 
@@ -124,6 +126,20 @@ def sliders_of(drive: Drive, square: Square, face_width_px: float, pose: Float32
     motion[SCALE] = np.log(max(drive.head.scale, 1e-3))
     motion[EXP] = expression_of(drive).ravel()
     return motion
+
+
+def _preset_of(drive: Drive) -> Float32:
+    """(CHANNELS,) a chosen expression, which nobody performs. Its lids are the eye network's matter."""
+    added = np.zeros(CHANNELS, np.float32)
+    if drive.preset_shapes is not None:
+        alone = replace(
+            drive,
+            blendshapes=np.clip(drive.preset_shapes, 0.0, 1.0),
+            lids=np.ones(2, np.float32),
+            gaze=np.zeros((2, 2), np.float32),
+        )
+        added[EXP] = expression_of(alone).ravel()
+    return added
 
 
 def with_squares(motion: Motion, squares: Sequence[CropSquare | None]) -> tuple[Motion, Float32]:

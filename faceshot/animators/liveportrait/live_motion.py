@@ -69,7 +69,8 @@ _SHUT: Final = slice(8, 10)
 _OPENING: Final = slice(10, 12)
 _SLIDERS: Final = slice(12, 12 + CHANNELS)
 _GAINS: Final = slice(_SLIDERS.stop, _SLIDERS.stop + CHANNELS)
-CONTROLS: Final = _GAINS.stop
+_ADDED: Final = slice(_GAINS.stop, _GAINS.stop + CHANNELS)
+CONTROLS: Final = _ADDED.stop
 
 _SPEED_HZ: Final = 2.0
 _LEFT_EYE, _RIGHT_EYE = (11, 13), (15, 16)
@@ -132,6 +133,7 @@ def controls(
     opening: tuple[float, float],
     sliders: Float32,
     gains: Float32,
+    added: Float32,
 ) -> Float32:
     """(CONTROLS,) what the host decides for one frame.
 
@@ -145,9 +147,10 @@ def controls(
         opening: of each eye relative to rest.
         sliders: (CHANNELS,) motion without pixels.
         gains: (CHANNELS,) of M's motion.
+        added: (CHANNELS,) to M's motion: an expression that was chosen, not performed.
     """
     head = (dt_s, float(fresh), strength, pixels, jump, *square, *shut, *opening)
-    return np.concatenate([np.array(head, np.float32), sliders, gains])
+    return np.concatenate([np.array(head, np.float32), sliders, gains, added])
 
 
 def _filter_tuning() -> tuple[Float32, Float32, Float32]:
@@ -281,7 +284,7 @@ class LiveMotion:
         source, tuning = self.source, self.tuning
         pixels = control[_PIXELS]
         seen = (self._value + self._jump * control[_JUMP]) * control[_GAINS]
-        motion = pixels * seen + (1 - pixels) * control[_SLIDERS]
+        motion = pixels * (seen + control[_ADDED]) + (1 - pixels) * control[_SLIDERS]
         rigid = self._limits * torch.tanh(motion[: EXP.start] / self._limits)
         delta = motion[EXP].reshape(N_KEYPOINTS, 3)
         shut = control[_SHUT]

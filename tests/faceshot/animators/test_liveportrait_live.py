@@ -29,6 +29,7 @@ from faceshot.animators.liveportrait.live_motion import (  # noqa: E402
 )
 from faceshot.animators.liveportrait.official import Heads  # noqa: E402
 from faceshot.animators.liveportrait.ratios import Ratios  # noqa: E402
+from faceshot.topology import ARKIT_INDEX  # noqa: E402
 from faceshot.types import Drive, HeadMotion  # noqa: E402
 from tests.fakes import a_character  # noqa: E402
 
@@ -60,6 +61,7 @@ def a_control(**changes: object) -> torch.Tensor:
         "opening": (1.0, 1.0),
         "sliders": np.zeros(CHANNELS, np.float32),
         "gains": gains_of(PLAIN),
+        "added": np.zeros(CHANNELS, np.float32),
     }
     return torch.from_numpy(controls(**{**settings, **changes}))  # type: ignore[arg-type]
 
@@ -287,3 +289,18 @@ def test_a_turn_in_the_picture_is_one_in_the_heads_own_axes() -> None:
     before = rotation_matrix(torch.from_numpy(own)).T @ pose
     after = pose @ rotation_matrix(torch.from_numpy(vector)).T
     assert torch.allclose(before, after, atol=1e-5)
+
+
+def test_a_chosen_expression_is_added_to_what_is_seen() -> None:
+    plain = drive()
+    shapes = np.zeros(52, np.float32)
+    shapes[ARKIT_INDEX["jawOpen"]] = 0.5
+    added = driving().controls(replace(plain, preset_shapes=shapes)) - driving().controls(plain)
+    assert added[-CHANNELS:][EXP].reshape(21, 3)[19, 1] > 0.02
+    assert not added[:-CHANNELS].any()
+    live = calibrated()
+    live.see(a_motion(2), a_control())
+    opened = live.pose(a_control(added=added[-CHANNELS:])) - live.pose(a_control())
+    assert opened[0, 19, 1].abs() > 0.02
+    without = live.pose(a_control(pixels=0.0, added=added[-CHANNELS:])) - live.pose(a_control(pixels=0.0))
+    assert without.abs().max() == 0, "sliders have it already"
