@@ -49,7 +49,7 @@ CONFIG = typer.Option("--config", "-c", metavar="FILE", help="TOML file with set
 SETTINGS = typer.Option(
     "--set", metavar="KEY=VALUE", help="One setting, e.g. motion.smoothing=0.7. Repeat for more. Options win over it."
 )
-ANIMATOR = typer.Option("--animator", metavar="KIND", help="What draws the character: warp.")
+ANIMATOR = typer.Option("--animator", metavar="KIND", help="What draws the character: warp, liveportrait.")
 TRACKER = typer.Option(
     "--tracker",
     metavar="KIND",
@@ -143,10 +143,16 @@ def live(
 
 @app.command(short_help="Offline: a video of a face moves a character, into a video file.")
 def render(
-    character: Annotated[str, typer.Argument(metavar="CHARACTER", help="Bundled name, picture or .faceshot file.")],
+    character: Annotated[
+        str, typer.Argument(metavar="CHARACTER", help="Bundled name, picture, .faceshot file; or a video.")
+    ],
     drive: Annotated[str, typer.Argument(metavar="DRIVE", help="Video of a face, or a motion clip.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="out.mp4, or out.webm with transparency.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT when it is there already.")] = False,
+    others: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="DRIVE", help="Driver of the next person in the picture. Repeat for more."),
+    ] = None,
     animator: Annotated[str | None, ANIMATOR] = None,
     tracker: Annotated[str | None, TRACKER] = None,
     backbone: Annotated[str | None, BACKBONE] = None,
@@ -162,6 +168,7 @@ def render(
       faceshot render miso talk.mp4 -o miso.mp4
       faceshot render me.png talk.mp4 -o me.webm --set animator.max_side_px=1024
       faceshot render miso dog.mp4 -o dog.mp4 --tracker matching --domain animal
+      faceshot render portrait.mp4 talk.mp4 -o out.mp4 --animator liveportrait
     """
     from live import commands
 
@@ -172,7 +179,7 @@ def render(
         **_matching_options(tracker, backbone, gallery, domain),
     }
     chosen = commands.read_config(config, settings, options)
-    raise typer.Exit(commands.render(chosen, drive, out, overwrite))
+    raise typer.Exit(commands.render(chosen, drive, out, overwrite, others or ()))
 
 
 @app.command(short_help="The retargeted landmarks of a driver, for other animators.")
@@ -325,7 +332,7 @@ def models_verify() -> None:
 
 @models_app.command("make-tiny")
 def models_make_tiny(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="matching")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="matching, liveportrait.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Gets the layout of a models folder.")],
 ) -> None:
     """Write small random models in the real layout, to try the whole path without a download; results mean nothing."""
