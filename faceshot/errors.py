@@ -8,6 +8,8 @@ FaceshotError               what went wrong, where, measured against allowed, an
 ├── LandmarkError           landmarks or clicks given by hand cannot be used, or no matcher could place any
 ├── MotionClipError         a motion clip file is damaged or from another version
 ├── GalleryError            an appearance gallery is damaged, incomplete, or made with another backbone
+├── CheckpointError         a model file is damaged, cut off or of another network
+├── DeviceError             a device that computes is not there, or its memory is full
 └── WeightsMissing          model files are not there; carries the command that fetches them
 """
 
@@ -15,6 +17,8 @@ from __future__ import annotations
 
 __all__ = [
     "CharacterFileError",
+    "CheckpointError",
+    "DeviceError",
     "FaceshotError",
     "GalleryError",
     "LandmarkError",
@@ -69,6 +73,14 @@ class MotionClipError(FaceshotError):
 
 class GalleryError(FaceshotError):
     """An appearance gallery is damaged, incomplete, or made with another backbone."""
+
+
+class CheckpointError(FaceshotError):
+    """A model file is damaged or is not what its place says."""
+
+
+class DeviceError(FaceshotError):
+    """What is to compute is not there, or out of memory."""
 
 
 class WeightsMissing(FaceshotError):

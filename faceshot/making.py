@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Wish:
         threshold: 0 cuts little away, 1 much.
         keep_background: cut nothing away.
         models: folder with model files.
+        diffusion: arguments of `diffusion_matcher.diffusion_matcher`.
     """
 
     landmarks: Path | None = None
@@ -44,6 +46,7 @@ class Wish:
     threshold: float = DEFAULT_THRESHOLD
     keep_background: bool = False
     models: Path | None = None
+    diffusion: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +90,7 @@ def make_character(path: Path, wish: Wish, progress: MatchProgress = lambda *_: 
 
         check_clicks(wish.clicks, size_wh)  # in the pixels that the user sees, so that the message is about those
         clicks = {name: (x * factor[0], y * factor[1]) for name, (x, y) in wish.clicks.items()}
-    request = Request(given, wish.landmarks.name if wish.landmarks else "", clicks, kind, wish.models)
+    request = Request(given, wish.landmarks.name if wish.landmarks else "", clicks, kind, wish.models, wish.diffusion)
     landmarks, attempts = place_landmarks(seen_by_matchers(rgba), request, wish.matcher, progress)
     character = character_of(rgba, path.stem, landmarks, kind)
     character, background = _cut(character, wish, progress)

@@ -25,10 +25,11 @@ from faceshot.idle import IdleLife
 from faceshot.motion import GAZE, LIDS, ROTATION, SCALE, SHAPES, TRANSLATION, Gains
 from faceshot.neutral import NeutralKeeper, best_neutral
 from faceshot.presets import PresetMixer
+from faceshot.rest_crops import Crops, RestCrops, rest_crops_of
 from faceshot.rest_pose import rest_rotation, yaw_of
 from faceshot.retarget import Retargeter, face_frame, face_width
 from faceshot.topology import MIRROR_70
-from faceshot.types import Character, Drive, FaceState, HeadMotion
+from faceshot.types import Character, Drive, FaceState, HeadMotion, Square, UInt8
 
 __all__ = ["MotionSettings", "Puppeteer", "best_neutral"]
 
@@ -114,6 +115,8 @@ class Puppeteer:
         """Another source or performer: forget neutral, motion and status."""
         self._keeper.reset()
         self._filter.reset()
+        self._rest_crops = RestCrops()
+        self._rest_shown: tuple[Crops, bool, Crops] = ((), False, ())
         self._neutral: Reference | None = None
         self._tracked = channels.rest()
         self._shown = channels.rest()
@@ -159,6 +162,8 @@ class Puppeteer:
             dts_s: time since the frame before, one a frame.
         """
         times = [_sane(dt_s) for dt_s in dts_s]
+        if self._neutral is not None:
+            self._rest_crops.keep(rest_crops_of(states, self._neutral))
         raws = [self._raw(state, dt_s) for state, dt_s in zip(states, times, strict=True)]
         smooth = list(raws)
         start = 0
@@ -198,6 +203,8 @@ class Puppeteer:
         if not np.isfinite(raw).all():
             return None
         self._neutral = neutral
+        if state.crop is not None:
+            self._rest_crops.see(seen, state.crop, state.crop_square, neutral, dt_s)
         self._gaze = raw[GAZE]
         return channels.mirrored(raw) if self.settings.mirror else raw
 
@@ -240,10 +247,14 @@ class Puppeteer:
         motion[LIDS] *= 1.0 - share * (1.0 - life.lid)
         motion[ROTATION] += share * life.rotation
         motion[TRANSLATION] += share * life.translation
-        motion = channels.limited(self.presets.step(motion, dt_s), self._yaw_at_rest)
+        own = motion
+        motion = self.presets.step(own, dt_s)
+        preset = None if motion is own else (motion[SHAPES] - own[SHAPES]).astype(np.float32)
+        motion = channels.limited(motion, self._yaw_at_rest)
         breath = life.breath * (share + (1.0 - share) * _BREATH_WHILE_TRACKING) if self.settings.idle else 0.0
 
         expression, posed = self._landmarks(motion)
+        crop, square = _looked_at(state, self.settings.mirror)
         return Drive(
             expression_xy=expression.astype(np.float32),
             points_xy=posed.astype(np.float32),
@@ -256,8 +267,23 @@ class Puppeteer:
             gaze=motion[GAZE].reshape(2, 2).astype(np.float32),
             blendshapes=np.clip(motion[SHAPES], 0.0, 1.0).astype(np.float32),
             breath=float(breath),
-            crop=None if state is None else state.crop,
+            crop=crop,
+            crop_square=square,
+            rest_crops=self._rest_crops_shown(state),
+            preset_shapes=preset,
+            dt_s=dt_s,
+            gains=self.settings.gains,
+            smoothing=self._strength,
         )
+
+    def _rest_crops_shown(self, state: FaceState | None) -> Crops:
+        """Mirrored as the motion is; the same tuple as long as nothing changes."""
+        best, mirror = self._rest_crops.best, self.settings.mirror
+        if best is not self._rest_shown[0] or mirror is not self._rest_shown[1]:
+            width = 0 if state is None else state.size_wh[0]
+            shown = tuple(_flipped(crop, square, width) for crop, square in best) if mirror else best
+            self._rest_shown = (best, mirror, shown)
+        return self._rest_shown[2]
 
     def _turned(self, rotation: Float) -> Float:
         """A rotation vector in the axes of the character's face, as one in image axes: a nod is a nod, however the
@@ -284,6 +310,17 @@ class Puppeteer:
         z = (as_complex(posed) - self._centre) * float(np.exp(motion[SCALE][0])) + self._centre
         x, y = motion[TRANSLATION] * self._width
         return still, as_xy(z + complex(x, y))
+
+
+def _looked_at(state: FaceState | None, mirror: bool) -> tuple[UInt8 | None, Square | None]:
+    if state is None or state.crop is None:
+        return None, None
+    return _flipped(state.crop, state.crop_square, state.size_wh[0]) if mirror else (state.crop, state.crop_square)
+
+
+def _flipped(crop: UInt8, square: Square | None, width: int) -> tuple[UInt8, Square | None]:
+    flipped = np.ascontiguousarray(crop[:, ::-1])
+    return flipped, None if square is None else (width - square[0], square[1], square[2])
 
 
 def _sane(dt_s: float) -> float:

@@ -23,9 +23,10 @@ import numpy as np
 from faceshot import topology, weights
 from faceshot.errors import FaceshotError, WeightsMissing
 from faceshot.mediapipe_import import import_mediapipe, quiet
-from faceshot.types import CameraImage, FaceState, Float32, UInt8
+from faceshot.types import CameraImage, FaceState, Float32, Square, UInt8
 
 __all__ = [
+    "Cropper",
     "FaceMeshTracker",
     "FaceTracker",
     "LandmarkerTracker",
@@ -59,13 +60,23 @@ class FaceTracker(Protocol):
     def close(self) -> None: ...
 
 
-def make_tracker(kind: TrackerKind = "auto", folder: Path | None = None, want_crop: bool = False) -> FaceTracker:
+class Cropper(Protocol):
+    """Cuts the face out in a way of its own, see `faceshot.animators.liveportrait.driver_crop`."""
+
+    def crop(self, rgb: UInt8, points_xyz: Float32, time_ms: int) -> tuple[UInt8, Square]: ...
+    def reset(self) -> None: ...
+
+
+def make_tracker(
+    kind: TrackerKind = "auto", folder: Path | None = None, want_crop: bool = False, cropper: Cropper | None = None
+) -> FaceTracker:
     """The best tracker at hand, or the one asked for.
 
     Args:
         kind: "auto" is the Landmarker when its file is at hand, else the face mesh.
         folder: where model files are (see `faceshot.weights.find`).
-        want_crop: whether `FaceState.crop` is filled.
+        want_crop: whether `FaceState.crop` is filled, by `aligned_crop` unless there is a `cropper`.
+        cropper: fills `FaceState.crop` and `crop_square`.
 
     Raises:
         WeightsMissing: the file that is needed is missing or damaged.
@@ -77,8 +88,11 @@ def make_tracker(kind: TrackerKind = "auto", folder: Path | None = None, want_cr
                 "The installed mediapipe has no face mesh (only versions before 1.0 have it).",
                 "Use the tracker kind landmarker.",
             )
-        return LandmarkerTracker(weights.need(TASK_FILE, folder), want_crop)
-    return FaceMeshTracker(want_crop)
+        tracker: _MediaPipeTracker = LandmarkerTracker(weights.need(TASK_FILE, folder), want_crop)
+    else:
+        tracker = FaceMeshTracker(want_crop)
+    tracker.cropper = cropper
+    return tracker
 
 
 def _has_face_mesh() -> bool:
@@ -89,6 +103,7 @@ class _MediaPipeTracker(ABC):
     """What both generations share: silence at start-up, units, resetting. Owned by one thread."""
 
     name: str
+    cropper: Cropper | None = None
 
     def __init__(self, want_crop: bool) -> None:
         self._want_crop = want_crop
@@ -112,12 +127,18 @@ class _MediaPipeTracker(ABC):
         width, height = image.size_wh
         # z comes in units of the width, so it scales like x.
         points_xyz = face.normalised * np.array([width, height, width], np.float32)
-        crop = aligned_crop(image.rgb, points_xyz) if self._want_crop else None
-        return FaceState(image.size_wh, 1.0, points_xyz, True, face.blendshapes, face.head, crop)
+        crop, square = None, None
+        if self.cropper is not None:
+            crop, square = self.cropper.crop(image.rgb, points_xyz, time_ms)
+        elif self._want_crop:
+            crop = aligned_crop(image.rgb, points_xyz)
+        return FaceState(image.size_wh, 1.0, points_xyz, True, face.blendshapes, face.head, crop, square)
 
     def reset(self) -> None:
         """Forget the face: shown a picture without one, MediaPipe drops its region of interest and its filters."""
         self._detect(_BLANK, self._next_ms(0))
+        if self.cropper is not None:
+            self.cropper.reset()
 
     @abstractmethod
     def close(self) -> None:

@@ -28,12 +28,14 @@ __all__ = [
     "Float32",
     "HeadMotion",
     "Rendered",
+    "Square",
     "UInt8",
 ]
 
 UInt8 = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
 CharacterKind = Literal["human", "anime", "animal", "emoji", "toy"]
+Square = tuple[float, float, float]
 
 N_POINTS = 70
 N_BLENDSHAPES = 52
@@ -82,6 +84,7 @@ class FaceState:
         blendshapes: (52,) float32 in 0..1, order of `topology.ARKIT_NAMES`; left and right are the subject's.
         head: (4, 4) float32, head pose in image axes, translation in centimetres.
         crop: (256, 256, 3) uint8, the aligned face for animators that need pixels.
+        crop_square: centre x, y and side in pixels of the camera image, of a crop that is an upright square.
     """
 
     size_wh: tuple[int, int]
@@ -91,6 +94,7 @@ class FaceState:
     blendshapes: Float32 | None = None
     head: Float32 | None = None
     crop: UInt8 | None = None
+    crop_square: Square | None = None
 
     def __post_init__(self) -> None:
         if self.points_xyz is not None:
@@ -146,6 +150,15 @@ class Drive:
         blendshapes: (52,) float32 in 0..1 (`topology.ARKIT_NAMES`; subject's left and right).
         breath: 0 (rest) to 1 (chest fully raised); the body's only motion of its own.
         crop: (256, 256, 3) uint8 performer's face for animators that encode motion from pixels; None otherwise.
+            Mirrored as all motion is.
+        crop_square: which square of the camera image that is: centre x, y and side in pixels, mirrored likewise.
+        rest_crops: crops of the performer's neutral pose with their squares, the calmest first; the very same tuple
+            until there are better ones.
+        preset_shapes: (52,) float32, how much of `blendshapes` comes from a chosen expression and is not in the crops;
+            None when no expression is chosen.
+        dt_s: time since the drive before.
+        gains: head, eyes, brows, mouth; all of the above but the crops has them already.
+        smoothing: how strongly motion out of the crops is to be smoothed; 0 raw, 1 as tuned.
     """
 
     expression_xy: Float32
@@ -156,6 +169,12 @@ class Drive:
     blendshapes: Float32
     breath: float = 0.0
     crop: UInt8 | None = None
+    crop_square: Square | None = None
+    rest_crops: tuple[tuple[UInt8, Square | None], ...] = ()
+    preset_shapes: Float32 | None = None
+    dt_s: float = 1 / 30
+    gains: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    smoothing: float = 1.0
 
     def __post_init__(self) -> None:
         _check("Drive.expression_xy", self.expression_xy, (N_POINTS, 2), np.float32)

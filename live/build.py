@@ -5,21 +5,27 @@ it is asked for, so that a missing back end hurts nobody who does not use it.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faceshot.animators import Animator
+from faceshot.errors import NoFace
 from faceshot.landmarks import Matcher, MatchProgress
-from faceshot.types import Character
+from faceshot.types import Character, UInt8
 from live.clock import Clock, LoopClock
 from live.config import Config
-from live.errors import ConfigError, SinkError, SourceError
+from live.errors import ConfigError, MissingExtra, SinkError, SourceError
 from live.show import Parts, Show
 from live.sources.phone import PHONE, PhoneInlet
 from live.stages import Sink, Source, Tracker
 from live.workers import ThreadWorker
+
+if TYPE_CHECKING:
+    from faceshot.animators.liveportrait.video import VideoEditor
 
 __all__ = [
     "build_animator",
@@ -28,12 +34,15 @@ __all__ = [
     "build_sinks",
     "build_source",
     "build_tracker",
+    "build_video_editor",
+    "check_animator",
     "choose_source",
     "open_character",
 ]
 
 ANIMATORS = {
     "warp": "faceshot.animators.warp:WarpAnimator",
+    "liveportrait": "faceshot.animators.liveportrait.animator:LivePortraitAnimator",
 }
 SOURCES = {
     "camera": "live.sources.camera:CameraSource",
@@ -62,6 +71,7 @@ def build_show(config: Config) -> Show:
             "tracker.kind=matching takes seconds to minutes for a frame: it is for files, not for a live show.",
             "Type faceshot render CHARACTER DRIVE -o OUT.mp4 --tracker matching",
         )
+    check_animator(config)
     clock = LoopClock()
     phone = PhoneInlet(clock)
     parts = Parts(
@@ -71,7 +81,7 @@ def build_show(config: Config) -> Show:
         choose_source=choose_source,
         make_source=partial(build_source, config=config, clock=clock, phone=phone),
         make_tracker=partial(build_tracker, config),
-        make_animator=partial(build_animator, config.animator.kind),
+        make_animator=partial(build_animator, config.animator.kind, config),
         make_fallback=partial(build_animator, "warp"),
         make_worker=ThreadWorker,
         phone=phone,
@@ -134,7 +144,12 @@ def build_tracker(config: Config, progress: MatchProgress = lambda stage, done, 
         return MatchingTracker(build_matcher(config, keep=True), config.matching.stride, progress)
     from faceshot.tracker import make_tracker
 
-    return make_tracker(config.tracker.kind, config.models.folder)
+    cropper = None
+    if config.animator.kind == "liveportrait":
+        from faceshot.animators.liveportrait.driver_crop import DriverCrop
+
+        cropper = DriverCrop()
+    return make_tracker(config.tracker.kind, config.models.folder, cropper=cropper)
 
 
 def build_matcher(config: Config, keep: bool = False) -> Matcher:
@@ -148,10 +163,49 @@ def build_matcher(config: Config, keep: bool = False) -> Matcher:
     )
 
 
-def build_animator(kind: str) -> Animator:
-    """An animator without a character."""
-    made: Animator = _load(ANIMATORS[kind])()
+def build_animator(kind: str, config: Config | None = None) -> Animator:
+    """An animator without a character. Raises `MissingExtra` when it needs a package that is not there."""
+    made: Animator
+    if kind == "liveportrait":
+        from faceshot.animators.liveportrait.settings import Settings
+
+        config = config or Config()
+        _check_torch(kind)
+        settings = Settings(**config.animator.liveportrait.model_dump())
+        made = _load(ANIMATORS[kind])(settings, config.models.folder)
+    else:
+        made = _load(ANIMATORS[kind])()
     return made
+
+
+def build_video_editor(config: Config) -> VideoEditor:
+    """What animates the person in a video. Blocks while networks load."""
+    from faceshot.animators.liveportrait.settings import Settings
+    from faceshot.animators.liveportrait.video import VideoEditor
+
+    return VideoEditor(Settings(**config.animator.liveportrait.model_dump()), config.models.folder)
+
+
+def check_animator(config: Config) -> None:
+    """Refuse at once what cannot work: a package or a model file that is not there. Opens nothing.
+
+    Raises:
+        MissingExtra, WeightsMissing: with the command that cures it.
+    """
+    if config.animator.kind != "liveportrait":
+        return
+    _check_torch(config.animator.kind)
+    from faceshot.animators.liveportrait.checkpoints import find_files
+
+    find_files(config.models.folder, config.animator.liveportrait.variant)
+
+
+def _check_torch(kind: str) -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtra(
+            f"The animator {kind} needs torch, which is not installed.",
+            "Type: pip install 'faceshot-live[gpu]', or use --animator warp.",
+        )
 
 
 def build_sinks(config: Config, clock: Clock) -> list[Sink]:
@@ -164,9 +218,14 @@ def build_sinks(config: Config, clock: Clock) -> list[Sink]:
 
 def open_character(spec: str, config: Config) -> Character:
     """The character that `spec` means, at the size to be rendered. Raises `CharacterFileError` or `PictureError`."""
-    from faceshot import character
+    from faceshot import character, pictures
 
-    return character.resize(character.open_character(spec, config.models.folder), config.animator.max_side_px)
+    def anew() -> tuple[UInt8, str]:
+        path = Path(spec).expanduser()
+        return pictures.read_picture(path, path.name), path.stem
+
+    made = _with_crop(lambda: character.open_character(spec, config.models.folder), anew, config)
+    return character.resize(made, config.animator.max_side_px)
 
 
 def _build_sink(spec: str, config: Config, clock: Clock) -> Sink:
@@ -190,14 +249,33 @@ def _build_sink(spec: str, config: Config, clock: Clock) -> Sink:
     return sink
 
 
+def _with_crop(make: Callable[[], Character], picture: Callable[[], tuple[UInt8, str]], config: Config) -> Character:
+    """A character with the square that the settings name; with one, a picture needs no face."""
+    if config.animator.kind != "liveportrait":
+        return make()
+    from faceshot.animators.liveportrait.faceless import character_in_square, with_square
+
+    crop = config.animator.liveportrait.crop
+    try:
+        made = make()
+    except NoFace as error:
+        if crop == "auto":
+            square = "Or name what is to be animated: --set animator.liveportrait.crop=whole, or left,top,side."
+            raise NoFace(error.message, f"{error.hint} {square}") from None
+        made = character_in_square(*picture(), crop)
+    return with_square(made, crop)
+
+
 def _read_picture(data: bytes, name: str, config: Config) -> Character:
     from faceshot import character, pictures
 
     if name.lower().endswith(".faceshot"):
         made = character.read_character(data)
     else:
-        rgba = pictures.read_picture(data, name)
-        made = character.character_from_picture(rgba, Path(name).stem or name, config.models.folder)
+        rgba, stem = pictures.read_picture(data, name), Path(name).stem or name
+        made = _with_crop(
+            lambda: character.character_from_picture(rgba, stem, config.models.folder), lambda: (rgba, stem), config
+        )
     return character.resize(made, config.animator.max_side_px)
 
 

@@ -34,6 +34,9 @@ def wish(
     matte: str,
     threshold: float,
     keep_background: bool,
+    backbone: str | None = None,
+    gallery: str | None = None,
+    domain: str | None = None,
 ) -> Wish:
     """The options of `faceshot character new`, checked. Raises `ConfigError` for words that mean nothing."""
     for what, word, words in (
@@ -53,7 +56,18 @@ def wish(
         matte=cast(MatteKind, matte),
         threshold=threshold,
         keep_background=keep_background,
+        diffusion=_diffusion(backbone, gallery, domain),
     )
+
+
+def _diffusion(backbone: str | None, gallery: str | None, domain: str | None) -> dict[str, Any]:
+    """Arguments of the diffusion matcher; what is not named keeps its default."""
+    from faceshot.diffusion_matcher import MatcherSettings, parse_domain
+
+    named: dict[str, Any] = {"backbone": backbone, "gallery": gallery}
+    if domain:
+        named["settings"] = MatcherSettings(domain=parse_domain(domain))
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def character_new(image: Path, out: Path | None, wish: Wish, overwrite: bool, as_json: bool) -> int:

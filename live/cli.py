@@ -50,14 +50,16 @@ CONFIG = typer.Option("--config", "-c", metavar="FILE", help="TOML file with set
 SETTINGS = typer.Option(
     "--set", metavar="KEY=VALUE", help="One setting, e.g. motion.smoothing=0.7. Repeat for more. Options win over it."
 )
-ANIMATOR = typer.Option("--animator", metavar="KIND", help="What draws the character: warp.")
+ANIMATOR = typer.Option("--animator", metavar="KIND", help="What draws the character: warp, liveportrait.")
 TRACKER = typer.Option(
     "--tracker",
     metavar="KIND",
     help="auto, landmarker, facemesh; matching for a driver that is no human: a dog, a puppet, a drawing.",
 )
-GALLERY = typer.Option("--gallery", metavar="SPEC", help="Of --tracker matching: built-in, a gallery file, or a name.")
-BACKBONE = typer.Option("--backbone", metavar="NAME", help="Of the matcher: sd15-ip (the paper's) or sd21-plain.")
+GALLERY = typer.Option("--gallery", metavar="SPEC", help="Of the diffusion matcher: built-in, a file, or a name.")
+BACKBONE = typer.Option(
+    "--backbone", metavar="NAME", help="Of the diffusion matcher: sd15-ip (the paper's) or sd21-plain."
+)
 DOMAIN = typer.Option("--domain", metavar="NAME", help="Of the gallery, e.g. animal, or eyes=anime,mouth=animal.")
 AS_JSON = typer.Option("--json", help="Print JSON instead of text.")
 
@@ -153,10 +155,16 @@ def live(
 
 @app.command(short_help="Offline: a video of a face moves a character, into a video file.")
 def render(
-    character: Annotated[str, typer.Argument(metavar="CHARACTER", help="Bundled name, picture or .faceshot file.")],
+    character: Annotated[
+        str, typer.Argument(metavar="CHARACTER", help="Bundled name, picture, .faceshot file; or a video.")
+    ],
     drive: Annotated[str, typer.Argument(metavar="DRIVE", help="Video of a face, or a motion clip.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="OUT", help="out.mp4, or out.webm with transparency.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT when it is there already.")] = False,
+    others: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="DRIVE", help="Driver of the next person in the picture. Repeat for more."),
+    ] = None,
     animator: Annotated[str | None, ANIMATOR] = None,
     tracker: Annotated[str | None, TRACKER] = None,
     backbone: Annotated[str | None, BACKBONE] = None,
@@ -172,6 +180,7 @@ def render(
       faceshot render miso talk.mp4 -o miso.mp4
       faceshot render me.png talk.mp4 -o me.webm --set animator.max_side_px=1024
       faceshot render miso dog.mp4 -o dog.mp4 --tracker matching --domain animal
+      faceshot render portrait.mp4 talk.mp4 -o out.mp4 --animator liveportrait
     """
     from live import commands
 
@@ -182,7 +191,7 @@ def render(
         **_matching_options(tracker, backbone, gallery, domain),
     }
     chosen = commands.read_config(config, settings, options)
-    raise typer.Exit(commands.render(chosen, drive, out, overwrite))
+    raise typer.Exit(commands.render(chosen, drive, out, overwrite, others or ()))
 
 
 @app.command(short_help="The retargeted landmarks of a driver, for other animators.")
@@ -335,7 +344,7 @@ def models_verify() -> None:
 
 @models_app.command("make-tiny")
 def models_make_tiny(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="matching")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="matching, liveportrait.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Gets the layout of a models folder.")],
 ) -> None:
     """Write small random models in the real layout, to try the whole path without a download; results mean nothing."""
@@ -439,6 +448,9 @@ def character_new(
         float, typer.Option("--matte-threshold", min=0, max=1, help="0 cuts little away, 1 much.")
     ] = 0.5,
     keep_background: Annotated[bool, typer.Option("--keep-background", help="Cut nothing away.")] = False,
+    backbone: Annotated[str | None, BACKBONE] = None,
+    gallery: Annotated[str | None, GALLERY] = None,
+    domain: Annotated[str | None, DOMAIN] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE when it is there already.")] = False,
     as_json: Annotated[bool, AS_JSON] = False,
 ) -> None:
@@ -454,7 +466,7 @@ def character_new(
     """
     from live import character_commands as body
 
-    wish = body.wish(landmarks, clicks, matcher, kind, matte, threshold, keep_background)
+    wish = body.wish(landmarks, clicks, matcher, kind, matte, threshold, keep_background, backbone, gallery, domain)
     raise typer.Exit(body.character_new(image, out, wish, overwrite, as_json))
 
 

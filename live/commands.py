@@ -74,28 +74,28 @@ def bench(config: Config, seconds: float, minutes: float, json_file: Path | None
     return OK
 
 
-def render(config: Config, drive: str, out: Path, overwrite: bool) -> int:
-    """Offline: every frame of the driver exactly once, with a progress bar for both passes."""
-    from live.build import build_animator, build_tracker, open_character
+def render(config: Config, drive: str, out: Path, overwrite: bool, others: Sequence[str] = ()) -> int:
+    """Offline: every frame of the driver exactly once, with a progress bar for both passes.
+
+    Args:
+        others: drivers of the other people in the picture, from left to right.
+    """
+    from live.build import build_animator, build_tracker, check_animator, open_character
     from live.errors import SinkError
+    from live.portrait_video import VIDEO_SUFFIXES
     from live.render import render as render_file
     from live.show import motion_settings
 
     if out.exists() and not overwrite:
         raise SinkError(f"{out} exists already.", "Replace it with --overwrite, or choose another name.")
 
+    check_animator(config)
+    if Path(config.character.spec).suffix.lower() in VIDEO_SUFFIXES:
+        return _render_portrait_video(config, drive, out, overwrite)
     character = open_character(config.character.spec, config)
-    animator = build_animator(config.animator.kind)
+    animator = build_animator(config.animator.kind, config)
     try:
-        with _progress() as bar:
-            tasks: dict[str, Any] = {}
-
-            def progress(stage: str, done: int, total: int | None) -> None:
-                if stage not in tasks:
-                    words = {"track": "finding the face", "draw": "drawing"}
-                    tasks[stage] = bar.add_task(words.get(stage, stage), total=total)
-                bar.update(tasks[stage], completed=done, total=total)
-
+        with _passes() as progress:
             report = render_file(
                 character,
                 drive,
@@ -107,12 +107,56 @@ def render(config: Config, drive: str, out: Path, overwrite: bool) -> int:
                 overwrite,
                 progress,
                 config.output.mirror,
+                others,
             )
     finally:
         animator.close()
     found = f"face found in {report.with_face} of {report.frames}"
     print(f"{out}: {report.frames} frames, {report.duration_s:.1f} s; {found}")
     return OK
+
+
+def _render_portrait_video(config: Config, drive: str, out: Path, overwrite: bool) -> int:
+    """The character is a video: its person moves as the driver does."""
+    from live.build import build_tracker, build_video_editor
+    from live.errors import ConfigError
+    from live.portrait_video import render_portrait_video
+
+    portrait = config.character.spec
+    if config.animator.kind != "liveportrait":
+        raise ConfigError(
+            f"The character {portrait} is a video, which {config.animator.kind} cannot animate.",
+            "Add --animator liveportrait, or give a picture.",
+        )
+    with _passes() as progress:
+        report = render_portrait_video(
+            portrait,
+            drive,
+            out,
+            lambda: build_tracker(config),
+            lambda: build_video_editor(config),
+            overwrite,
+            progress,
+            config.output.mirror,
+        )
+    found = f"face found in {report.with_face} frames of {portrait}"
+    print(f"{out}: {report.frames} frames, {report.duration_s:.1f} s; {found}")
+    return OK
+
+
+@contextmanager
+def _passes() -> Iterator[Any]:
+    """A progress bar a pass, for `live.render.Progress`."""
+    with _progress() as bar:
+        tasks: dict[str, Any] = {}
+
+        def progress(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                words = {"track": "finding the face", "draw": "drawing"}
+                tasks[stage] = bar.add_task(words.get(stage, stage), total=total)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield progress
 
 
 def models_list(as_json: bool) -> int:
@@ -161,6 +205,7 @@ def models_pull(kinds: Iterable[str]) -> int:
 
 TINY = {
     "matching": "faceshot.backbone_tiny:make_tiny",
+    "liveportrait": "faceshot.animators.liveportrait.tiny:write_tiny",
 }
 """Makers of tiny random models: a folder to the folders or files written."""
 
@@ -169,14 +214,26 @@ def models_make_tiny(kind: str, folder: Path) -> int:
     """Tiny models in the layout of the real ones."""
     import importlib
 
-    from live.errors import ConfigError, LiveError
+    from live.errors import ConfigError, LiveError, MissingExtra
 
     if kind not in TINY:
         raise ConfigError(f"There are no tiny models of kind {kind!r}.", f"Known: {', '.join(TINY)}")
     if folder.is_dir() and any(folder.iterdir()):
         raise LiveError(f"{folder} is not empty: real models might be in it.", "Name a new folder.")
     module, _, name = TINY[kind].partition(":")
-    for path in getattr(importlib.import_module(module), name)(folder):
+    try:
+        write = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as missing:
+        raise MissingExtra(
+            f"{missing.name} is needed and not installed.", "Type: pip install 'faceshot-live[gpu]'"
+        ) from None
+    try:
+        written = write(folder)
+    except (OSError, RuntimeError) as error:
+        raise LiveError(
+            f"The models cannot be written to {folder}: {error}", "Name a folder you may write to."
+        ) from None
+    for path in written:
         print(path)
     print(f"Random weights, to try things out: export FACESHOT_MODELS={folder.absolute()}")
     return OK

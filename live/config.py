@@ -25,6 +25,7 @@ __all__ = [
     "GainsConfig",
     "IceConfig",
     "IceServerConfig",
+    "LivePortraitConfig",
     "MatchingConfig",
     "ModelsConfig",
     "MotionConfig",
@@ -126,13 +127,56 @@ class MotionConfig(_Table):
     """Blink, breathe and sway while nobody is in front of the camera."""
 
 
+class LivePortraitConfig(_Table):
+    """The photo-real animator; needs torch, `faceshot models pull liveportrait`, and a GPU to be live."""
+
+    variant: Literal["human", "animals"] = "human"
+    """Which weights: `animals` are `faceshot models pull liveportrait_animals`."""
+    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
+    """Where it runs; `auto` takes a GPU when there is one."""
+    precision: Literal["auto", "fp16", "fp32"] = "auto"
+    """Of the two large networks; `auto` is fp16 on CUDA, and a CPU always uses fp32. A GPU that draws black in fp16 is
+    found at the start."""
+    compile: bool = False
+    """Let torch.compile fuse the large networks: minutes once, then faster."""
+    motion: Literal["live", "relative", "absolute"] = "live"
+    """`live`: calibrated and smoothed. The others are the published rules, with the first frame as reference."""
+    region: Literal["all", "exp", "pose", "lip", "eyes"] = "all"
+    """What of the performer's motion is used."""
+    crop: str = "auto"
+    """What of the picture is animated: `auto` (around the face), `whole`, or a square `left,top,side` in pixels."""
+    people: Literal["first", "all"] = "first"
+    """`all`: everybody in the picture moves."""
+    cut_out: bool = False
+    """Cut the figure out of an opaque picture, where its background is plain enough."""
+    stitching: bool = True
+    """Keep the shoulders where they are."""
+    normalize_lip: bool = True
+    """Close a mouth that is open in the picture, at rest."""
+    eye_retargeting: bool = True
+    """Close eyes that are larger than the performer's wholly."""
+    multiplier: float = Field(1.0, ge=0, le=3)
+    """Last scaling of all motion."""
+    pitch: float = Field(1.0, ge=0, le=2)
+    """Gain of nodding, on top of `motion.gains.head`."""
+    yaw: float = Field(1.0, ge=0, le=2)
+    """Gain of turning."""
+    roll: float = Field(1.0, ge=0, le=2)
+    """Gain of tilting."""
+    translation: float = Field(1.0, ge=0, le=2)
+    """Gain of moving sideways, up and down."""
+    scale: float = Field(0.3, ge=0, le=2)
+    """Gain of coming nearer; low, because it is what trembles most."""
+
+
 class AnimatorConfig(_Table):
     """What draws the character."""
 
-    kind: Literal["warp"] = "warp"
-    """`warp` runs everywhere."""
+    kind: Literal["warp", "liveportrait"] = "warp"
+    """`warp` runs everywhere; `liveportrait` is photo-real and needs a GPU to be live."""
     max_side_px: int = Field(512, ge=128, le=1024)
     """Longest side of the rendered picture in pixels; a smaller character keeps its size."""
+    liveportrait: LivePortraitConfig = LivePortraitConfig()
 
 
 class OutputConfig(_Table):

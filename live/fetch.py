@@ -48,11 +48,11 @@ def fetch(
                 done = 0
                 while chunk := answer.read(_CHUNK_BYTES):
                     done += len(chunk)
-                    if done > entry.size:
+                    if done > entry.size_range[1]:
                         break  # never fill the disk with something else
                     out.write(chunk)
                     progress(done)
-        state = verify(entry, part) if done == entry.size else "wrong size"
+        state = verify(entry, part) if done <= entry.size_range[1] else "wrong size"
         if state != "ok":
             raise LiveError(f"What came for {entry.file} is not the promised file: {state} ({done} bytes).", by_hand)
         part.chmod(0o644)

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 SHORTEST_STEP_S = 0.001
 LONGEST_STEP_S = 0.25
 HANGING_NS = 5_000_000_000
+LATE_PICTURES = 3
 
 
 def prepare(make_animator: Callable[[], Animator], character: Character) -> Animator:
@@ -75,6 +76,7 @@ class Puppet:
         self._standing: str | None = None  # the message of a fallback; it stays until the next character
         self._fault: str | None = None
         self._fallen_back = False
+        self._late = 0
         self._drawn: deque[tuple[Packet[FaceState], Drive]] = deque(maxlen=animator.window.size)
         self._last_ns: int | None = None
         self._asked: deque[Callable[[], None]] = deque()
@@ -120,6 +122,7 @@ class Puppet:
         self.blank = Rendered.blank(character.size_wh)
         self._message = self._standing = None
         self._fallen_back = False
+        self._late = 0
         self._drawn = deque(maxlen=animator.window.size)
         self.puppeteer.set_character(character)
         _close(old)
@@ -151,16 +154,30 @@ class Puppet:
             self._drawn.append((packet, drive))
 
     def _render(self, drives: Sequence[Drive]) -> list[Rendered]:
+        begun_ns = self._clock.now_ns()
         try:
-            return self.animator.render(drives)
+            pictures = self.animator.render(drives)
         except Exception as error:
             if not self._fallen_back:
                 self._fall_back(error)
+        else:
+            self._watch((self._clock.now_ns() - begun_ns) / len(pictures))
+            return pictures
         try:
             return self.animator.render(drives[-1:])
         except Exception as error:
             self._report("Nothing can be drawn; the picture is blank", error)
             return [self.blank]
+
+    def _watch(self, picture_ns: float) -> None:
+        """Replace an animator that says how long it may take when it keeps taking longer."""
+        limit_s: float | None = getattr(self.animator, "late_after_s", None)
+        if limit_s is None or self._media_time:
+            return
+        self._late = self._late + 1 if picture_ns > limit_s * 1e9 else 0
+        if self._late >= LATE_PICTURES:
+            what = f"a picture takes {picture_ns / 1e9:.1f} s, {limit_s:g} s is the most that is live."
+            self._fall_back(FaceshotError(f"This machine is too slow for it: {what}"))
 
     def _fall_back(self, error: Exception) -> None:
         self._fallen_back = True

@@ -6,6 +6,7 @@ without delay, for which the whole clip is known; only face states and motion ar
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -61,6 +62,16 @@ class _Performance:
     fps: float
     sound: Path | None
 
+    @property
+    def dts_s(self) -> list[float]:
+        """Time since the frame before, one a frame."""
+        starts = [self.pts[0] - self.interval_pts, *self.pts[:-1]]
+        return [float((now - before) * self.time_base) for now, before in zip(self.pts, starts, strict=True)]
+
+    def at(self, t_s: float) -> int:
+        """Number of the frame that is shown `t_s` seconds after the first; the last one stays."""
+        return bisect.bisect_right(self.pts, self.pts[0] + t_s / float(self.time_base) + 1e-6) - 1
+
 
 def render(
     character: Character,
@@ -73,6 +84,7 @@ def render(
     overwrite: bool = False,
     progress: Progress = lambda stage, done, total: None,
     mirror: bool = False,
+    others: Sequence[str | Path] = (),
 ) -> Report:
     """Render `drive` performed by `character` into `out`: every frame exactly once, at its own time, with its sound.
 
@@ -86,6 +98,7 @@ def render(
         background: behind the character, see `live.sinks.canvas.parse_background`; black in an .mp4 by default.
         overwrite: replace an existing `out`.
         mirror: flip the pictures left to right.
+        others: drivers of the other people in the picture, from left to right; who has none moves as the first does.
 
     Raises:
         SourceError, MotionClipError: the driver cannot be read, or no frame of it shows a face.
@@ -96,15 +109,12 @@ def render(
         raise SinkError(f"{out} is the driver itself.", "Choose another name for the output.")
     backdrop = parse_background(background)
     animator.load(character)
-    performance = _perform(drive, make_tracker, animator.needs_crop, progress)
-    neutral = best_neutral(performance.states)
-    if neutral is None:
-        raise SourceError(
-            f"No face was found in any of the {len(performance.states)} frames of {drive}.",
-            "Give a video in which one face is seen from the front, at least a tenth of the picture wide.",
-        )
-    puppeteer = Puppeteer(character, settings)
-    puppeteer.use_neutral(neutral)
+    _check_cast(animator, others)
+    performance, puppeteer = _prepared(character, drive, make_tracker, animator.needs_crop, settings, progress)
+    cast = [
+        _prepared(who, other, make_tracker, animator.needs_crop, settings, progress)
+        for who, other in zip(getattr(animator, "cast", [])[1:], others, strict=False)
+    ]
     writer = VideoWriter(
         out,
         character.size_wh,
@@ -115,7 +125,7 @@ def render(
         overwrite=overwrite,
     )
     try:
-        _draw(performance, puppeteer, animator, Canvas(character.size_wh, backdrop), writer, progress, mirror)
+        _draw(performance, puppeteer, animator, Canvas(character.size_wh, backdrop), writer, progress, mirror, cast)
     except BaseException:  # Ctrl-C too: nothing half-written stays behind
         writer.discard()
         raise
@@ -123,6 +133,38 @@ def render(
     length_pts = performance.pts[-1] - performance.pts[0] + performance.interval_pts
     found = sum(state.found for state in performance.states)
     return Report(len(performance.states), found, float(length_pts * performance.time_base))
+
+
+def _prepared(
+    character: Character,
+    drive: str | Path,
+    make_tracker: Callable[[], Tracker],
+    needs_crop: bool,
+    settings: MotionSettings | None,
+    progress: Progress,
+) -> tuple[_Performance, Puppeteer]:
+    """A tracked driver and who carries its motion over, measured against its neutral."""
+    performance = _perform(drive, make_tracker, needs_crop, progress)
+    neutral = best_neutral(performance.states)
+    if neutral is None:
+        raise SourceError(
+            f"No face was found in any of the {len(performance.states)} frames of {drive}.",
+            "Give a video in which one face is seen from the front, at least a tenth of the picture wide.",
+        )
+    puppeteer = Puppeteer(character, settings)
+    puppeteer.use_neutral(neutral)
+    return performance, puppeteer
+
+
+def _check_cast(animator: Animator, others: Sequence[str | Path]) -> None:
+    people = int(getattr(animator, "people", 1))
+    if len(others) >= people and others:
+        raise SourceError(
+            f"There are {len(others) + 1} drivers, but {people} person in the picture is animated."
+            if people == 1
+            else f"There are {len(others) + 1} drivers, but {people} people in the picture are animated.",
+            "Use --animator liveportrait --set animator.liveportrait.people=all and a picture with more faces.",
+        )
 
 
 def _perform(
@@ -158,13 +200,21 @@ def _draw(
     writer: VideoWriter,
     progress: Progress,
     mirror: bool,
+    cast: Sequence[tuple[_Performance, Puppeteer]] = (),
 ) -> None:
     pts = performance.pts
     ends = [*pts[1:], pts[-1] + performance.interval_pts]
-    starts = [pts[0] - performance.interval_pts, *pts[:-1]]
-    dts_s = [float((now - before) * performance.time_base) for now, before in zip(pts, starts, strict=True)]
-    for i, drive in enumerate(puppeteer.perform(performance.states, dts_s)):
-        picture = animator.render([drive])[0]
+    drives = puppeteer.perform(performance.states, performance.dts_s)
+    others = [list(acting.perform(other.states, other.dts_s)) for other, acting in cast]
+    for i, drive in enumerate(drives):
+        if others:
+            at_s = float((pts[i] - pts[0]) * performance.time_base)
+            frame = [drive, *(part[other.at(at_s)] for part, (other, _) in zip(others, cast, strict=True))]
+            # Who has no driver of his own moves as the first does.
+            frame += [drive] * (animator.people - len(frame))  # type: ignore[attr-defined]
+            picture = animator.render_cast([frame])[0]  # type: ignore[attr-defined]
+        else:
+            picture = animator.render([drive])[0]
         rgba = (mirrored(picture) if mirror else picture).rgba
         writer.write(canvas.rgba(rgba) if writer.takes_alpha else canvas.rgb(rgba), pts[i], ends[i] - pts[i])
         progress("draw", i + 1, len(performance.states))

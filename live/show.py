@@ -15,6 +15,7 @@ from typing import Any
 
 from faceshot.animators import Animator
 from faceshot.animators.output import mirrored, still
+from faceshot.errors import FaceshotError
 from faceshot.presets import PRESETS, PresetMixer
 from faceshot.puppeteer import MotionSettings, Puppeteer
 from faceshot.types import Character, Rendered
@@ -281,7 +282,7 @@ class Show:
             now_ns = self.clock.now_ns()
             picture = mirrored(still(character)) if self.config.output.mirror else still(character)
             await self._air.show(Packet(IDLE_SEQ, now_ns, picture, t_media_ns=now_ns))
-        animator = await self._load_worker.run(prepare, self._parts.make_animator, character)
+        animator = await self._first_animator(character)
         puppeteer = await self._load_worker.run(Puppeteer, character)
         self._puppet = Puppet(puppeteer, character, animator, self._parts.make_fallback, self.clock, self._offline)
         self._apply()
@@ -298,6 +299,18 @@ class Show:
             keep_on=keep_on,
         )
         return self._pipeline
+
+    async def _first_animator(self, character: Character) -> Animator:
+        """The one that was asked for; in a live show warp, with a message, when it cannot draw this character."""
+        try:
+            return await self._load_worker.run(prepare, self._parts.make_animator, character)
+        except FaceshotError as error:
+            kind = self.config.animator.kind
+            if kind == "warp" or self._offline:
+                raise
+            log.warning("%s", error)
+            self._message = f"{kind} cannot be used, drawing with warp instead: {error}"
+            return await self._load_worker.run(prepare, self._parts.make_fallback, character)
 
     async def _begin(self) -> None:
         """While the character idles already: open the source, then look what other characters there are."""

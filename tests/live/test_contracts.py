@@ -2,10 +2,14 @@
 `faceshot.animators` promise on paper."""
 
 import asyncio
+import atexit
 import importlib
 import itertools
+import shutil
+import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -18,7 +22,7 @@ from faceshot.motion_clip import MotionClip
 from faceshot.types import CameraImage, Character, Drive, FaceState, HeadMotion, Rendered
 from live.build import ANIMATORS, SINKS, SOURCES, build_animator, build_tracker
 from live.clock import Clock, LoopClock
-from live.config import Config
+from live.config import Config, load_config
 from live.edges import Edge, Latest, Lossless, Packet
 from live.errors import SinkError, SourceError
 from live.sinks.null import NullSink
@@ -302,8 +306,25 @@ def bundled() -> Character:
     return resize(open_character(bundled_names()[0]), 192)
 
 
+@cache
+def tiny_models() -> Path:
+    """A folder of tiny LivePortrait models that lives as long as the tests."""
+    from faceshot.animators.liveportrait.tiny import write_tiny
+
+    folder = Path(tempfile.mkdtemp(prefix="faceshot-tiny-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    write_tiny(folder)
+    return folder
+
+
+def tiny_liveportrait() -> Animator:
+    pytest.importorskip("torch", reason="torch is not installed: pip install '.[gpu]'")
+    return build_animator("liveportrait", load_config(options={"models.folder": tiny_models()}))
+
+
 ANIMATOR_CASES = [
-    *[pytest.param(lambda kind=kind: build_animator(kind), id=kind) for kind in ANIMATORS],
+    *[pytest.param(lambda kind=kind: build_animator(kind), id=kind) for kind in ANIMATORS if kind != "liveportrait"],
+    pytest.param(tiny_liveportrait, id="liveportrait"),
     pytest.param(CostlyAnimator, id="CostlyAnimator"),
 ]
 animators = pytest.mark.parametrize("make", ANIMATOR_CASES)

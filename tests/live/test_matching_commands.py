@@ -161,3 +161,27 @@ def test_models_by_one_word(
     assert fetched == ["face_landmarker.task"]  # gigabytes only for who asks
     assert main(["models", "pull", "matchin"]) == 2
     assert "Did you mean matching?" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("small")
+def test_a_new_character_by_the_diffusion_matcher(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from faceshot.character import read_character
+
+    gallery = tmp_path / "mine.safetensors"
+    common = ["--backbone", "sd21-plain", "--no-mirror"]
+    assert main(["gallery", "build", str(pictures), "-o", str(gallery), *common]) == 0
+    out = tmp_path / "new.faceshot"
+    new = ["character", "new", str(pictures / "animal" / "luna.png"), "-o", str(out), "--matcher", "diffusion"]
+    options = ["--backbone", "sd21-plain", "--gallery", str(gallery), "--keep-background"]
+    assert main([*new, *options, "--domain", "anime"]) == 0
+    assert "diffusion" in capsys.readouterr().out
+    made = read_character(out)
+    told = json.dumps(dict(made.provenance))
+    assert '"anime"' in told and '"animal"' not in told and "sd21-plain" in told and '"t": 301' in told
+    assert main([*new, *options, "--domain", "cubist", "--overwrite"]) == 1
+    assert "has no domain 'cubist'" in capsys.readouterr().err
+    assert main([*new, "--backbone", "sd15-ip", "--gallery", str(gallery), "--overwrite"]) == 1
+    assert "faceshot models pull matching" in capsys.readouterr().err  # those weights are not here
+    assert read_character(out).provenance == made.provenance

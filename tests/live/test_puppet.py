@@ -94,6 +94,27 @@ def test_a_failing_animator_is_replaced_within_the_same_frame():
     assert "drawing with warp" in puppet.message
 
 
+@pytest.mark.parametrize("offline", [False, True])
+def test_an_animator_that_keeps_being_late_is_replaced_in_a_live_show(offline):
+    class Slow(CostlyAnimator):
+        late_after_s = 0.5
+
+        def render(self, drives):
+            puppet._clock.now += 700_000_000 if self.rendered != 1 else 100_000_000
+            return super().render(drives)
+
+    slow, spare = Slow(), CostlyAnimator()
+    puppet = a_puppet(slow, lambda: spare, media_time=offline)
+    for n in range(6):
+        puppet.perform([packet(n)], hidden=False)
+    if offline:
+        assert puppet.animator is slow and puppet.message is None
+        return
+    assert slow.closed and slow.rendered == 5, "one quick picture among late ones starts the count again"
+    assert puppet.animator is spare
+    assert "too slow" in puppet.message and "0.7 s" in puppet.message
+
+
 def test_when_the_fallback_fails_too_the_picture_is_blank_until_it_recovers():
     puppet = a_puppet(CostlyAnimator(fails=lambda n: n == 2), lambda: CostlyAnimator(fails=lambda n: n in (1, 2)))
     frames = [puppet.perform([packet(n)], hidden=False)[0] for n in range(2)]

@@ -441,3 +441,22 @@ def test_a_command_that_comes_after_the_end_is_told_so(virtual):
                 await command
 
     virtual(main())
+
+
+def test_an_animator_that_cannot_load_gives_way_to_warp_with_a_message(virtual):
+    async def main():
+        clock = LoopClock()
+        show = a_show(
+            clock,
+            {"cam": lambda: ScriptedSource(clock, frames=5)},
+            sets=["animator.kind=liveportrait"],
+            make_animator=lambda: CostlyAnimator(load_error=FaceshotError("W.pth is damaged.", "Pull it again.")),
+        )
+        await show.run(0.5)
+        return show
+
+    show = virtual(main())
+    assert show.stats.snapshot()["frames_out"] > 0
+    message = show.state()["message"]
+    assert "liveportrait cannot be used, drawing with warp instead" in message
+    assert "Pull it again" in message
