@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from faceshot.animators import Window
 from faceshot.animators.warp.expression import Expression
-from faceshot.animators.warp.eyes import Eye, make_eye
+from faceshot.animators.warp.eyes import Eye, make_eyes
 from faceshot.animators.warp.frame import FaceFrame, as_float32, face_frame, safe_points
 from faceshot.animators.warp.grid import Grid, invert
 from faceshot.animators.warp.head import HeadField, elastic_membership, fit_ball, membership
@@ -123,10 +123,7 @@ def _prepare(character: Character) -> _Puppet:
     headroom = float(np.argmax((rgba[..., 3] > 128).any(1))) if has_alpha else None
     head = HeadField(frame, coarse, member, trunk, nose, headroom, ball, rest_rotation(character))
     texture = bleed(rgba) if cutout is None else cutout.figure
-    eyes = (
-        make_eye(texture, frame, points, visible, 0, character.kind),
-        make_eye(texture, frame, points, visible, 1, character.kind),
-    )
+    eyes = make_eyes(texture, frame, points, visible, character.kind)
     mouth = None if lips is None else Mouth(lips, character.kind, light_of(texture, points))
     ring = coarse.ringed()
     block = np.empty((ring.size_wh[1], ring.size_wh[0], 2), np.float32)

@@ -56,13 +56,16 @@ STYLES: dict[CharacterKind, EyeStyle] = {
 }
 
 
-def style_of(kind: CharacterKind, height: float, width: float, inside: Float32, skin: float) -> EyeStyle:
+def style_of(
+    kind: CharacterKind, height: float, width: float, inside: Float32, skin: float, *, lidded: bool = False
+) -> EyeStyle:
     """The style for one eye.
 
     Args:
         height, width: of the opening at rest, pixels.
         inside: brightness of samples of the opening, 0..255.
         skin: brightness of the skin below it.
+        lidded: never squeezed to a line, as the other eye is not.
     """
     if kind in ("human", "anime"):
         if height < 0.25 * width:  # narrow or half-closed at rest: padding would take its lashes away
@@ -83,6 +86,6 @@ def style_of(kind: CharacterKind, height: float, width: float, inside: Float32, 
             share=0.6, pad_up=0.15, pad_down=0.15, strip=0.0, under=0.45, beside=0.09, squash=True, glows=True
         )
     # Plain dots (nearly all of the opening is much darker than the skin) are squeezed, eyes with a white get lids.
-    if float((inside < 0.6 * skin).mean()) > 0.8 and height < 2.2 * width:
+    if not lidded and float((inside < 0.6 * skin).mean()) > 0.8 and height < 2.2 * width:
         return EyeStyle(share=0.5, pad_up=0.12, pad_down=0.12, strip=0.0, squash=True)
     return STYLES[kind]

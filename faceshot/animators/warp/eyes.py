@@ -17,7 +17,7 @@ from faceshot.animators.warp.lid_skin import LidSkin, make_lid_skin
 from faceshot.animators.warp.lids import Lids
 from faceshot.types import CharacterKind, Float32, UInt8
 
-__all__ = ["Eye", "make_eye"]
+__all__ = ["Eye", "make_eye", "make_eyes"]
 
 
 class Eye:
@@ -97,6 +97,16 @@ def _within(value: float, limit: float) -> float:
     return min(max(float(value), -limit), limit) if np.isfinite(value) else 0.0
 
 
+def make_eyes(
+    rgba: UInt8, frame: FaceFrame, points: F64, visible: NDArray[np.bool_], kind: CharacterKind
+) -> tuple[Eye | None, Eye | None]:
+    """Both eyes, which close in the same way, however differently they are lit."""
+    left, right = (make_eye(rgba, frame, points, visible, side, kind) for side in (0, 1))
+    if left is not None and right is not None and left.lids.style.squash != right.lids.style.squash:
+        left, right = (make_eye(rgba, frame, points, visible, side, kind, lidded=True) for side in (0, 1))
+    return left, right
+
+
 def make_eye(
     rgba: UInt8,
     frame: FaceFrame,
@@ -104,6 +114,8 @@ def make_eye(
     visible: NDArray[np.bool_],
     side: int,
     kind: CharacterKind,
+    *,
+    lidded: bool = False,
 ) -> Eye | None:
     """The image-left (side 0) or image-right (1) eye; None if the character lacks it or it cannot be told open."""
     first, brow = 36 + 6 * side, slice(17 + 5 * side, 22 + 5 * side)
@@ -119,6 +131,6 @@ def make_eye(
     ):
         return None
     seen_brow = points[brow] if visible[brow].all() else None
-    lids = Lids(rgba, p[[0, 3]], p[[1, 2]], p[[5, 4]], seen_brow, kind)
+    lids = Lids(rgba, p[[0, 3]], p[[1, 2]], p[[5, 4]], seen_brow, kind, lidded=lidded)
     brow_half = min(0.06 * frame.width, 0.35 * lids.above)
     return Eye(rgba, lids, kind, brow_half, points[68 + side] if visible[68 + side] else None)

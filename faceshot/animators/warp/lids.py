@@ -30,10 +30,19 @@ class Lids:
         corners: (2, 2) image-left and image-right corner.
         upper, lower: (2, 2) lid points, in order of the corners.
         brow: (5, 2) the brow above, None if there is none to be seen.
+        lidded: see `style_of`.
     """
 
     def __init__(
-        self, rgba: UInt8, corners: F64, upper: F64, lower: F64, brow: F64 | None, kind: CharacterKind
+        self,
+        rgba: UInt8,
+        corners: F64,
+        upper: F64,
+        lower: F64,
+        brow: F64 | None,
+        kind: CharacterKind,
+        *,
+        lidded: bool = False,
     ) -> None:
         chord = corners[1] - corners[0]
         self.width = 1.04 * float(np.linalg.norm(chord))
@@ -45,7 +54,7 @@ class Lids:
         up, low = self._curve(upper, s), self._curve(lower, s)
         low = np.maximum(low, up)
         height = float((low - up).max())
-        style = style_of(kind, height, self.width, *self._brightness(rgba, up, low, s))
+        style = style_of(kind, height, self.width, *self._brightness(rgba, up, low, s), lidded=lidded)
         self.style: EyeStyle = style
         bump = np.sqrt(np.maximum(1 - np.clip(np.abs(s) / (0.5 * self.width), 0, 1) ** 2, 0))
         self.upper = (up - style.pad_up * height * bump).astype(np.float32)

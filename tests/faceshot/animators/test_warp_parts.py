@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from faceshot.animators.warp import WarpAnimator
-from faceshot.animators.warp.eyes import Eye, make_eye
+from faceshot.animators.warp.eyes import Eye, make_eye, make_eyes
 from faceshot.animators.warp.frame import face_frame, safe_points
 from faceshot.animators.warp.kernels import slide_lids
 from faceshot.animators.warp.matte import bleed, cut_out
@@ -149,6 +149,22 @@ def test_a_dot_eye_is_squeezed_to_a_line() -> None:
     still, shut = render(dots, drive(dots), drive(dots, lids=(0.0, 0.0)))
     dark = [(image[120:165, 95:141, :3].astype(int).sum(-1) < 250).sum() for image in (still, shut)]
     assert 0.03 * dark[0] < dark[1] < 0.5 * dark[0]
+
+
+def test_two_eyes_close_in_the_same_way_in_uneven_light() -> None:
+    import cv2
+
+    who = character("animal")
+    rgba = who.rgba.copy()
+    for first, dark in ((36, 20), (42, 150)):  # a shadowed eye alone would count as a dot
+        x, y = who.points_xy[first : first + 6].mean(0).astype(int)
+        cv2.ellipse(rgba, (int(x), int(y)), (20, 12), 0, 0, 360, (225, 185, 155, 255), -1)
+        cv2.ellipse(rgba, (int(x), int(y)), (19, 11), 0, 0, 360, (dark, dark, dark, 255), -1)
+    frame, points = face_frame(who), safe_points(who)
+    alone = [make_eye(rgba, frame, points, who.visible, side, "animal") for side in (0, 1)]
+    assert [eye is not None and eye.lids.style.squash for eye in alone] == [True, False]
+    both = make_eyes(rgba, frame, points, who.visible, "animal")
+    assert [eye is not None and eye.lids.style.squash for eye in both] == [False, False]
 
 
 def mouth_opening(image: np.ndarray) -> int:
