@@ -1,6 +1,6 @@
 """Remote driving and watching, measured with real Chromium pages on this machine.
 
-    python -m tests.bench.remote --clip face.mp4                  # everything, about four minutes
+    python -m tests.bench.remote --clip face.mp4                  # everything, about five minutes
     python -m tests.bench.remote --clip face.mp4 chain viewers    # some of it
     python -m tests.bench.remote --clip face.mp4 chain --seconds 300
 
@@ -48,7 +48,7 @@ FLAGS = [
     *("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"),
 ]
 CAMERA_WH, CAMERA_FPS, CAMERA_S = (640, 480), 30, 8
-SCENARIOS = ("chain", "reception", "ramp", "viewers", "loss")
+SCENARIOS = ("chain", "before", "reception", "ramp", "viewers", "loss")
 NO_TARGET = "Object.defineProperty(RTCRtpReceiver.prototype, 'jitterBufferTarget', { get: () => null, set: () => {} });"
 
 
