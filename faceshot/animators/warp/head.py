@@ -23,7 +23,7 @@ _DEPTH = 0.9  # of a full ellipsoid: more lets the far cheek overlap the hair be
 _LIMITS = np.radians([28.0, 38.0, 35.0])  # pitch, yaw, roll
 _LIMIT_SHIFT = 0.35  # face widths
 _NECK = 0.65  # length over which the head's motion fades out below the chin, face heights
-_UNFOLD_ROUNDS = 24
+_UNFOLD_ROUNDS = 24  # at most; six do for the whole range of the bundled characters, most frames need none
 _BREATH = 0.012  # rise of the trunk's upper end in trunk heights
 
 
