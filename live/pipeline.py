@@ -22,6 +22,7 @@ from faceshot.types import CameraImage, Character, FaceState
 from live.air import IDLE_SEQ, Air
 from live.clock import Clock
 from live.edges import Closed, Edge, Latest, Lossless, Packet, Window
+from live.errors import LiveError
 from live.face_finder import FaceFinder
 from live.feed import Feed
 from live.puppet import Puppet
@@ -75,6 +76,7 @@ class Pipeline:
         self._source_task: asyncio.Task[None] | None = None
         self._idle_task: asyncio.Task[None]
         self._first_picture = asyncio.Event()
+        self._over = False
         self._heard_ns = -SILENCE_NS
 
     def start(self, group: asyncio.TaskGroup) -> asyncio.Task[None]:
@@ -139,12 +141,20 @@ class Pipeline:
             await self.clock.sleep_until_ns(wake_ns)
 
     async def play(self, feed: Feed) -> None:
-        """From now on the opened `feed` drives the show."""
+        """From now on the opened `feed` drives the show. Raises `LiveError`, and closes it, when the show has ended."""
         await self.stop_source()
         self.new_epoch()
         await self.track_worker.run(self.finder.reset)
         await self.render_worker.run(self.puppet.reset)
-        self._source_task = self._group.create_task(self._source_loop(feed))
+        if not self._over:
+            loop = self._source_loop(feed)
+            try:
+                self._source_task = self._group.create_task(loop)
+                return
+            except RuntimeError:  # the group is shutting down because something failed
+                loop.close()
+        await feed.close()  # the show has ended during these waits, and nobody else will
+        raise LiveError("The show has ended.", "Start it again: faceshot live")
 
     async def stop_source(self) -> None:
         """Close the source; the show idles."""
@@ -167,6 +177,7 @@ class Pipeline:
 
     def finish(self) -> None:
         """Let what is on its way drain; then `run` returns."""
+        self._over = True
         if self._source_task is not None:
             self._source_task.cancel()
         self.captured.close()

@@ -411,6 +411,31 @@ def test_cancelling_closes_everything(virtual):
     virtual(main())
 
 
+@pytest.mark.parametrize("end", ["stop", "cancel"])
+def test_a_source_chosen_while_the_show_ends_is_closed_again(virtual, end):
+    """The tracker takes a while to forget the last performer; the show ends in between."""
+
+    async def main():
+        clock = LoopClock()
+        first, second = ScriptedSource(clock), ScriptedSource(clock)
+        show = a_show(clock, {"cam": lambda: first, "other": lambda: second}, costs_ms={"track": 400})
+        running = asyncio.ensure_future(show.run())
+        await at(clock, 1)
+        choosing = asyncio.ensure_future(show.set_source("other"))
+        await at(clock, 1.2)
+        assert second.opened
+        if end == "stop":
+            show.stop()
+        else:
+            running.cancel()
+        with pytest.raises((LiveError, asyncio.CancelledError)):
+            await choosing
+        await asyncio.wait([running])
+        assert first.closed and second.closed
+
+    virtual(main())
+
+
 def test_a_sink_that_cannot_open_is_told_and_the_show_goes_on(virtual):
     class Closed(MemorySink):
         async def run(self, frames, fps):
