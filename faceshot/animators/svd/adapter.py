@@ -78,7 +78,12 @@ class LandmarkAdapter(Protocol):
         """Frames: poses (F, 3, H, W) in 0..1, flows (F, 2, H, W) px from the reference to each."""
 
     def __call__(
-        self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, added_time_ids: Tensor, window: Conditions
+        self,
+        sample: Tensor,
+        timestep: Tensor,
+        encoder_hidden_states: Tensor,
+        added_time_ids: Tensor,
+        window: Conditions,
     ) -> AdapterOutput:
         """
         Args:

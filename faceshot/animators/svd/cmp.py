@@ -41,8 +41,8 @@ def bin_centres(like: Tensor | None = None) -> Tensor:
 
 def fuse_bins(logits: Tensor) -> Tensor:
     """(N, 198, h, w) -> (N, 2, h, w) px: the mean over each axis's bins."""
-    centres = bin_centres(logits)
-    x, y = (torch.einsum("nbhw,b->nhw", part.float().softmax(1), centres) for part in logits.split(BINS, 1))
+    centres = bin_centres(logits)[:, None, None]
+    x, y = ((part.float().softmax(1) * centres).sum(1) for part in logits.split(BINS, 1))
     return torch.stack([x, y], 1)
 
 

@@ -173,7 +173,12 @@ class FlowControlNet(nn.Module):
         return tuple(warped), tuple(masks)
 
     def forward(
-        self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, added_time_ids: Tensor, window: Conditions
+        self,
+        sample: Tensor,
+        timestep: Tensor,
+        encoder_hidden_states: Tensor,
+        added_time_ids: Tensor,
+        window: Conditions,
     ) -> AdapterOutput:
         clips, frames = sample.shape[:2]
         if window.warped[0].shape[0] == frames != clips * frames:
