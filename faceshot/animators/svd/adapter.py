@@ -56,12 +56,12 @@ class Conditions(NamedTuple):
     landmarks: tuple[Tensor, ...]
     warped: tuple[Tensor, ...]
 
-    def __getitem__(self, rows: object) -> Conditions:  # type: ignore[override]
+    def __getitem__(self, rows: object) -> Conditions:
         """Some of the frames: a slice or a list of indices."""
-        return Conditions(tuple(x[rows] for x in self.landmarks), tuple(x[rows] for x in self.warped))  # type: ignore[index]
+        return Conditions(tuple(x[rows] for x in self.landmarks), tuple(x[rows] for x in self.warped))
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Conditions:
-        moved = [tuple(x.to(device, dtype) for x in part) for part in self]  # type: ignore[attr-defined]
+        moved = [tuple(x.to(device, dtype) for x in part) for part in self]
         return Conditions(*moved)
 
 

@@ -292,12 +292,12 @@ def _controlnet_config(path: Path) -> ControlNetConfig:
         return (size(f"{net}.conv_in.weight"), *(size(f"{net}.blocks.{k}.weight") for k in (1, 3, 5)))
 
     return ControlNetConfig(
-        channels=channels,  # type: ignore[arg-type]
-        heads=heads,  # type: ignore[arg-type]
+        channels=channels,
+        heads=heads,
         cross=size("down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight", 1),
         time_ids=size("add_embedding.linear_1.weight", 1) // 3,
-        picture=widths("controlnet_cond_embedding"),  # type: ignore[arg-type]
-        pose=widths("controlnet_ldmk_embedding"),  # type: ignore[arg-type]
+        picture=widths("controlnet_cond_embedding"),
+        pose=widths("controlnet_ldmk_embedding"),
         matting=(
             size("occlusions.8.matting_mask.weight", 1),
             size("occlusions.8.hourglass.encoder.down_blocks.2.conv.weight"),

@@ -1,18 +1,18 @@
 """The landmark ControlNet of MOFA-Video: a copy of the SVD UNet's first half, fed with pose pictures and with the
-reference's features carried along the flow. Keys and shapes are those of the published file; the trunk is made of stock
-blocks.
+reference's features carried along the flow. Keys and shapes are those of the published file; the trunk is made of
+stock blocks.
 
-Three things no shape tells and the checkpoint depends on: the third down block has 10 heads (not the UNet's 20); frame 0
-gets the reference's features as they are, without the 1×1 convolution that every other frame's go through; the last
-level is added twice.
+Three things no shape tells and the checkpoint depends on: the third down block has 10 heads (not the UNet's 20);
+frame 0 gets the reference's features as they are, without the 1×1 convolution that every other frame's go through; the
+last level is added twice.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
-import torch
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from diffusers.models.unets.unet_3d_blocks import (
     CrossAttnDownBlockSpatioTemporal,
@@ -45,12 +45,12 @@ class ControlNetConfig:
         matting: widths of the matting nets' first and last layer, see `MattingNet`.
     """
 
-    channels: tuple[int, int, int, int] = (320, 640, 1280, 1280)
-    heads: tuple[int, int, int, int] = (5, 10, 10, 20)
+    channels: tuple[int, ...] = (320, 640, 1280, 1280)
+    heads: tuple[int, ...] = (5, 10, 10, 20)
     cross: int = 1024
     time_ids: int = 256
-    picture: tuple[int, int, int, int] = (16, 32, 96, 256)
-    pose: tuple[int, int, int, int] = (16, 32, 64, 128)
+    picture: tuple[int, ...] = (16, 32, 96, 256)
+    pose: tuple[int, ...] = (16, 32, 64, 128)
     matting: tuple[int, int] = (64, 512)
     layers: int = 2
 
@@ -62,7 +62,7 @@ class _PictureEmbedding(nn.Module):
         super().__init__()
         self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
         self.blocks = nn.ModuleList()
-        for narrow, wide in zip(widths, widths[1:], strict=False):
+        for narrow, wide in pairwise(widths):
             self.blocks.append(nn.Conv2d(narrow, narrow, 3, padding=1))
             self.blocks.append(nn.Conv2d(narrow, wide, 3, padding=1, stride=2))
         self.conv_out = nn.Conv2d(widths[-1], out_channels, 3, padding=1)
@@ -89,7 +89,7 @@ class _Pyramid(nn.Module):
 
     def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()
-        self.encoders = nn.ModuleList(_Halving(a, b) for a, b in zip(channels, channels[1:], strict=False))
+        self.encoders = nn.ModuleList(_Halving(a, b) for a, b in pairwise(channels))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         levels = [x]
@@ -182,7 +182,7 @@ class FlowControlNet(nn.Module):
     ) -> AdapterOutput:
         clips, frames = sample.shape[:2]
         if window.warped[0].shape[0] == frames != clips * frames:
-            window = Conditions(*(tuple(x.repeat(clips, 1, 1, 1) for x in part) for part in window))  # type: ignore[attr-defined]
+            window = Conditions(*(tuple(x.repeat(clips, 1, 1, 1) for x in part) for part in window))
         steps = timestep.reshape(-1).to(sample.device).expand(clips)
         time = self.time_embedding(self.time_proj(steps).to(sample.dtype))
         ids = self.add_time_proj(added_time_ids.flatten()).reshape(clips, -1)

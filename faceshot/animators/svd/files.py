@@ -1,4 +1,4 @@
-"""The published files that the SVD animator is made of: hubs, paths, and where they go below a models folder. Data only.
+"""The published files of the SVD animator: hubs, paths, and where they go below a models folder. Data only.
 
 Neither sizes nor hashes are stated in a place that can be pinned, so the hub is asked when the files are pulled.
 """

@@ -5,6 +5,8 @@ Keys are those of the published file. Unlike other networks of its name it neith
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +25,7 @@ class _Block(nn.Module):
 class _Encoder(nn.Module):
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
-        self.down_blocks = nn.ModuleList(_Block(a, b) for a, b in zip(channels, channels[1:], strict=False))
+        self.down_blocks = nn.ModuleList(_Block(a, b) for a, b in pairwise(channels))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         levels = []
