@@ -69,7 +69,9 @@ class Scene:
         motion = torch.from_numpy(self.hints.motion(points_xy)).to(self.models.device)
         made = []
         for some in motion.split(_AT_ONCE):
-            flow = self.models.cmp.flow(self.seen, self.hints.dense(some), self.hints.mask.expand(len(some), -1, -1, -1))
+            flow = self.models.cmp.flow(
+                self.seen, self.hints.dense(some), self.hints.mask.expand(len(some), -1, -1, -1)
+            )
             made.append(upscale_flow(flow, (size, size)))
         return torch.cat(made)
 
@@ -124,7 +126,7 @@ def make_scene(character: Character, models: SvdModels, size: int, seed: int = 0
 
 
 def clip_picture(picture: Tensor, side: int = _CLIP_SIDE) -> Tensor:
-    """(N, 3, H, W) in 0..1 -> (N, 3, side, side): blurred as much as it shrinks, then bicubic between the corner pixels.
+    """(N, 3, H, W) in 0..1 -> (N, 3, side, side): blurred as much as it shrinks, then bicubic, corners on corners.
 
     CLIP's own normalisation is left out, as the published program leaves it out.
     """
