@@ -17,6 +17,7 @@ from faceshot.character import (
     character_from_picture,
     open_character,
     read_character,
+    read_landmarks,
     resize,
     write_character,
 )
