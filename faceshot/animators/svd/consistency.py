@@ -4,19 +4,33 @@ SVD's own rule (EDM, v-prediction) with a clean guess D of the latents at every 
 
     D = x / (s² + 1) - s / sqrt(s² + 1) · F(x / sqrt(s² + 1), 0.25 ln s),    x' = D + s' · noise
 
-Its sigmas are rungs of one Karras ladder of forty. Nothing is clipped. The published sampler draws new noise every time;
-in a live show each slot of the window keeps its own, so that what does not move does not flicker.
+Its sigmas are rungs of one Karras ladder of forty. Nothing is clipped. The published sampler draws new noise every
+time; in a live show each slot of the window keeps its own, so that what does not move does not flicker.
+
+Without torch until a tensor comes, so that settings can be checked without it.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-__all__ = ["LADDER", "WARM", "c_in", "clean", "few_sigmas", "matched", "timestep"]
+__all__ = [
+    "LADDER",
+    "c_in",
+    "check_sigmas",
+    "clean",
+    "few_sigmas",
+    "matched",
+    "statistics",
+    "timestep",
+    "warm_sigmas",
+]
 
 SIGMA_MIN: Final = 0.002
 SIGMA_MAX: Final = 700.0
@@ -32,15 +46,17 @@ def _ladder() -> tuple[float, ...]:
 LADDER: Final = _ladder()
 """All forty, the largest first."""
 
-WARM: Final = (LADDER[24], LADDER[30])
-"""4.353 and 0.497: where a window begins whose new frames are guessed from landmarks."""
-
 
 def few_sigmas(steps: int) -> tuple[float, ...]:
     """The sigmas of a start from noise in 1 to 8 steps."""
     if not 1 <= steps <= 8:
         raise ValueError(f"a few steps are 1 to 8, got {steps}.")
     return LADDER[:: RUNGS // steps][:steps]
+
+
+def warm_sigmas(steps: int) -> tuple[float, ...]:
+    """The sigmas of a start from a good guess in 1, 2 or 4 steps; two are 4.353 and 0.497."""
+    return tuple(LADDER[i] for i in {1: (26,), 2: (24, 30), 4: (24, 26, 28, 30)}[steps])
 
 
 def c_in(sigma: float) -> float:
@@ -85,6 +101,6 @@ def check_sigmas(sigmas: Sequence[float]) -> str | None:
         return "there are none"
     if not all(SIGMA_MIN <= sigma <= SIGMA_MAX for sigma in sigmas):
         return f"each must be {SIGMA_MIN} to {SIGMA_MAX:g}"
-    if any(later >= earlier for earlier, later in zip(sigmas, sigmas[1:], strict=False)):
+    if any(later >= earlier for earlier, later in itertools.pairwise(sigmas)):
         return "each must be smaller than the one before"
     return None

@@ -3,8 +3,8 @@
 Ten of its blocks look at their own input of the *previous* frame. These ten tensors are the memory: handed from chunk
 to chunk, a show of any length is decoded exactly as one long clip would be, and no chunk border is a seam.
 
-Weights and layout: `taesdv.pth` of https://github.com/madebyollin/taesdv (MIT), keys `decoder.N...`; the encoder of that
-file is not used.
+Weights and layout: `taesdv.pth` of https://github.com/madebyollin/taesdv (MIT), keys `decoder.N...`; the encoder of
+that file is not used.
 """
 
 from __future__ import annotations
