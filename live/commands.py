@@ -206,6 +206,7 @@ def models_pull(kinds: Iterable[str]) -> int:
 TINY = {
     "matching": "faceshot.backbone_tiny:make_tiny",
     "liveportrait": "faceshot.animators.liveportrait.tiny:write_tiny",
+    "svd": "faceshot.animators.svd.tiny:write_tiny",
 }
 """Makers of tiny random models: a folder to the folders or files written."""
 
@@ -261,19 +262,21 @@ def _entries(kinds: Iterable[str]) -> list[Any]:
     import difflib
 
     from faceshot import weights
+    from faceshot.animators.svd.files import LISTINGS
     from faceshot.matching_files import GALLERY
     from live.errors import ConfigError
     from live.fetch import list_hub
 
+    listings = (GALLERY, *LISTINGS)
     asked = list(kinds) or list(weights.DEFAULT_KINDS)
     wanted = [one for kind in asked for one in weights.GROUPS.get(kind, (kind,))]
-    known = sorted({*(entry.kind for entry in weights.MANIFEST), *weights.GROUPS, GALLERY.kind})
+    known = sorted({*(entry.kind for entry in weights.MANIFEST), *weights.GROUPS, *(one.kind for one in listings)})
     for kind in wanted:
         if kind not in known:
             near = difflib.get_close_matches(kind, known, 1)
             guess = f" Did you mean {near[0]}?" if near else ""
             raise ConfigError(f"There is no model kind {kind!r}.{guess}", f"Known: {', '.join(known)}")
-    listed = list_hub(GALLERY) if GALLERY.kind in wanted else []
+    listed = [entry for one in listings if one.kind in wanted for entry in list_hub(one)]
     return [*(entry for entry in weights.MANIFEST if entry.kind in wanted), *listed]
 
 

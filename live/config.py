@@ -169,14 +169,38 @@ class LivePortraitConfig(_Table):
     """Gain of coming nearer; low, because it is what trembles most."""
 
 
+class SvdQualityConfig(_Table):
+    """Offline, `faceshot render --animator svd`."""
+
+    size: int = Field(512, ge=256, le=1024, multiple_of=64)
+    """Side in pixels of the square that is drawn; the published weights were tuned at 320 to 512."""
+    steps: int = Field(25, ge=1, le=200)
+    """Denoising steps of each window."""
+    guidance: float = Field(7.5, ge=1, le=20)
+    """How strongly the last frame of a window is held to the character; the first is held with 1."""
+    seed: int = Field(0, ge=0)
+    """Of the noise; the same seed draws the same film."""
+
+
+class SvdConfig(_Table):
+    """Video diffusion moved by landmarks; needs the extra `gpu` and `faceshot models pull svd`."""
+
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    """Where it runs; `auto` takes a GPU when there is one."""
+    precision: Literal["auto", "fp16", "bf16", "fp32"] = "auto"
+    """Of the large networks; `auto`: half precision on CUDA. A CPU always uses fp32."""
+    quality: SvdQualityConfig = SvdQualityConfig()
+
+
 class AnimatorConfig(_Table):
     """What draws the character."""
 
-    kind: Literal["warp", "liveportrait"] = "warp"
-    """`warp` runs everywhere; `liveportrait` is photo-real and needs a GPU to be live."""
+    kind: Literal["warp", "liveportrait", "svd"] = "warp"
+    """`warp` runs everywhere; `liveportrait` is photo-real and needs a GPU to be live, as does `svd`."""
     max_side_px: int = Field(512, ge=128, le=1024)
     """Longest side of the rendered picture in pixels; a smaller character keeps its size."""
     liveportrait: LivePortraitConfig = LivePortraitConfig()
+    svd: SvdConfig = SvdConfig()
 
 
 class OutputConfig(_Table):
