@@ -380,7 +380,6 @@ def test_a_chunked_animator_that_is_late_goes_on_at_a_lower_rate(virtual):
         assert np.diff([p.t_capture_ns / 1e6 for _, p in shown]).max() < 101, "what came is taken evenly"
         assert gaps_ms.max() < 101 and gaps_ms.min() > 15
         assert max((t - p.t_capture_ns) / 1e6 for t, p in shown) < 600, "it never falls further behind"
-        assert adds_up(show)
 
     virtual(main())
 

@@ -2,72 +2,80 @@
 
 All 32 `attn2` of the UNet (and 14 of the landmark ControlNet) attend to one token, the CLIP embedding of the picture. A
 softmax over one value is 1, so each gives `to_out(to_v(token))` whatever the pixels are: one vector per layer and
-character. Two norms, two projections and an attention per layer go away, and a hundred million parameters with them.
+character. Two projections, a norm and an attention per layer go away, and a hundred million parameters with them.
+
+The networks are shared by all characters, the vectors are a character's own: whoever calls a network says which ones
+are in use. That is kept per thread, for one character may be loaded while another is drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ConstantAttention", "make_constant", "set_token"]
+__all__ = ["ConstantAttention", "Constants", "constants_of", "make_constant", "using"]
 
 
 class ConstantAttention(nn.Module):
-    """Stands in the place of an `attn2` and adds its one vector.
+    """Stands in the place of an `attn2` and gives its one vector."""
 
-    The vector is written in place, so that a recorded CUDA graph sees that of the next character.
-    """
-
-    vector: Tensor
-
-    def __init__(self, value: nn.Linear, out: nn.Linear) -> None:
+    def __init__(self, attention: Any) -> None:
         super().__init__()
-        self.value, self.out = value, out
-        self.register_buffer("vector", out.weight.new_zeros(1, 1, out.out_features), persistent=False)
+        self.to_v, self.to_out = attention.to_v, attention.to_out
 
-    def set(self, token: Tensor) -> None:
-        """Args:
-        token: (1, 1, C) what is attended to.
-        """
-        found = self.out.float()(self.value.float()(token.to(self.vector.device, torch.float32)))
-        self.vector.copy_(found)
-        self.value.to(self.vector.dtype)
-        self.out.to(self.vector.dtype)
+    def constant(self, token: Tensor) -> Tensor:
+        """(1, 1, C) what attending to the token (1, 1, D) gives, computed in float32."""
+        value = nn.functional.linear(token.float(), self.to_v.weight.float())
+        out = self.to_out[0]
+        bias = None if out.bias is None else out.bias.float()
+        return nn.functional.linear(value, out.weight.float(), bias).to(out.weight.dtype)
 
     def forward(self, hidden_states: Tensor, *args: object, **kwargs: object) -> Tensor:
         """(1, 1, C), which is broadcast over frames and pixels where it is added."""
-        return self.vector
+        return _IN_USE.get()[self]
+
+
+Constants = Mapping[ConstantAttention, Tensor]
+_IN_USE: ContextVar[Constants] = ContextVar("constants")
 
 
 def make_constant(net: nn.Module) -> int:
     """Replace every `attn2` of a stock network, and the norm before it, in place. Returns how many there were.
 
-    `set_token` must be called before the network is used.
+    From then on the network is called inside `using` only.
     """
     count = 0
     for block in list(net.modules()):
         attention = getattr(block, "attn2", None)
         if attention is None or isinstance(attention, ConstantAttention):
             continue
-        block.attn2 = ConstantAttention(attention.to_v, attention.to_out[0])
+        block.attn2 = ConstantAttention(attention)
         block.norm2 = nn.Identity()
         count += 1
     return count
 
 
 @torch.no_grad()
-def set_token(net: nn.Module, token: Tensor) -> None:
-    """Compute the vectors of all layers of `net` for another picture.
+def constants_of(token: Tensor, *nets: nn.Module) -> Constants:
+    """The vectors of all layers for one picture.
 
     Args:
-        token: (1, 1, C) CLIP embedding.
+        token: (1, 1, D) its CLIP embedding.
     """
-    for part in _constants(net):
-        part.set(token)
+    layers = [part for net in nets for part in net.modules() if isinstance(part, ConstantAttention)]
+    return {layer: layer.constant(token) for layer in layers}
 
 
-def _constants(net: nn.Module) -> Iterator[ConstantAttention]:
-    return (part for part in net.modules() if isinstance(part, ConstantAttention))
+@contextmanager
+def using(constants: Constants) -> Iterator[None]:
+    """Networks called inside attend to the picture of these vectors."""
+    before = _IN_USE.set(constants)
+    try:
+        yield
+    finally:
+        _IN_USE.reset(before)

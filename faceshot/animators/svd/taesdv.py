@@ -10,14 +10,20 @@ that file is not used.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import torch
 from torch import Tensor, nn
 
-from faceshot.errors import CheckpointError
+from faceshot.animators.svd.files import TINY_DECODER
+from faceshot.errors import CheckpointError, WeightsMissing
+from faceshot.weights import find, search_folders
 
-__all__ = ["TinyVideoDecoder", "decoder_of"]
+__all__ = ["TinyVideoDecoder", "load_decoder"]
+
+_PULL: Final = "Type: faceshot models pull svd-fast"
+_AGAIN: Final = "Delete it, then type: faceshot models pull svd-fast"
 
 WIDTH: Final = 64
 STAGES: Final = 3  # of doubling: a latent is an eighth of the picture
@@ -101,31 +107,46 @@ class TinyVideoDecoder(nn.Module):
         return x, later
 
 
-def decoder_of(state: Mapping[str, Tensor], where: str, cure: str) -> TinyVideoDecoder:
-    """The decoder of a checkpoint's tensors, in eval mode; its width is read off them.
+def load_decoder(folder: Path | None = None) -> TinyVideoDecoder:
+    """The decoder of the published file, float32 on the CPU, in eval mode; its width is read off the file.
 
     Args:
-        where: names the file in an error. cure: what to do about it.
+        folder: the configured models folder, see `faceshot.weights.find`.
 
     Raises:
-        CheckpointError: keys or shapes are of something else; lists them.
+        WeightsMissing: it is not there. CheckpointError: it is damaged or of something else; lists keys and shapes.
     """
+    path = find(TINY_DECODER, folder)
+    if path is None:
+        places = ", ".join(str(place) for place in search_folders(folder))
+        raise WeightsMissing(f"The model file {TINY_DECODER} is in none of: {places}.", _PULL)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as bad:  # what a damaged file raises is not documented
+        reason = str(bad).splitlines()[0][:200] if str(bad) else type(bad).__name__
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: {reason}", _AGAIN) from bad
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise CheckpointError(f"{path} is no table of tensors.", _AGAIN)
+    return _decoder_of(content, path)
+
+
+def _decoder_of(state: Mapping[str, Tensor], path: Path) -> TinyVideoDecoder:
     own = {key: value for key, value in state.items() if key.startswith("decoder.")}
     first = own.get("decoder.1.weight")
     if first is None or first.ndim != 4:
-        raise CheckpointError(f"{where} is not TAESDV: it has no decoder.1.weight of four dimensions.", cure)
+        raise CheckpointError(f"{path} is not TAESDV: it has no decoder.1.weight of four dimensions.", _AGAIN)
     with torch.device("meta"):
         net = TinyVideoDecoder(int(first.shape[0]))
     wanted = net.state_dict()
-    faults = [f"lacks {key}" for key in wanted if key not in own]
-    faults += [f"has {key} besides" for key in own if key not in wanted]
+    faults = [f"{key} is missing" for key in wanted if key not in own]
+    faults += [f"{key} is not known" for key in own if key not in wanted]
     faults += [
-        f"{key} is {tuple(own[key].shape)} instead of {tuple(value.shape)}"
+        f"{key} is {list(own[key].shape)} instead of {list(value.shape)}"
         for key, value in wanted.items()
         if key in own and own[key].shape != value.shape
     ]
     if faults:
         more = f" and {len(faults) - 4} more" if len(faults) > 4 else ""
-        raise CheckpointError(f"{where} is not TAESDV: {', '.join(faults[:4])}{more}.", cure)
-    net.load_state_dict({key: value.float() for key, value in own.items()}, strict=True, assign=True)
+        raise CheckpointError(f"{path} is not TAESDV: {', '.join(faults[:4])}{more}.", _AGAIN)
+    net.load_state_dict({key: value.float() for key, value in own.items()}, assign=True)
     return net.eval().requires_grad_(False)
