@@ -172,7 +172,7 @@ class LivePortraitConfig(_Table):
 class SvdQualityConfig(_Table):
     """Offline, `faceshot render --animator svd`."""
 
-    size: int = Field(512, ge=256, le=1024, multiple_of=64)
+    size: int = Field(512, ge=64, le=1024, multiple_of=64)
     """Side in pixels of the square that is drawn; the published weights were tuned at 320 to 512."""
     steps: int = Field(25, ge=1, le=200)
     """Denoising steps of each window."""

@@ -14,7 +14,7 @@ Nothing of `conditions` depends on the noise, the step, the window or the half o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -45,7 +45,8 @@ class Reference(NamedTuple):
     levels: tuple[Tensor, ...]
 
 
-class Conditions(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Conditions:
     """Frames as the adapter sees them; the first dimension of every tensor counts frames.
 
     Attributes:
@@ -56,13 +57,27 @@ class Conditions(NamedTuple):
     landmarks: tuple[Tensor, ...]
     warped: tuple[Tensor, ...]
 
-    def __getitem__(self, rows: object) -> Conditions:
-        """Some of the frames: a slice or a list of indices."""
-        return Conditions(tuple(x[rows] for x in self.landmarks), tuple(x[rows] for x in self.warped))
+    def __len__(self) -> int:
+        """Number of frames."""
+        return int(self.warped[0].shape[0])
+
+    def __getitem__(self, rows: slice | list[int]) -> Conditions:
+        """Some of the frames."""
+        return self._each(lambda x: x[rows])
+
+    def repeated(self, times: int) -> Conditions:
+        """All frames, so many times one after the other."""
+        return self._each(lambda x: x.repeat(times, 1, 1, 1))
+
+    def copied(self) -> Conditions:
+        """In memory of their own, so that the frames beside them can be freed."""
+        return self._each(lambda x: x.clone())
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Conditions:
-        moved = [tuple(x.to(device, dtype) for x in part) for part in self]
-        return Conditions(*moved)
+        return self._each(lambda x: x.to(device, dtype))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Conditions:
+        return Conditions(tuple(map(change, self.landmarks)), tuple(map(change, self.warped)))
 
 
 class LandmarkAdapter(Protocol):

@@ -181,8 +181,8 @@ class FlowControlNet(nn.Module):
         window: Conditions,
     ) -> AdapterOutput:
         clips, frames = sample.shape[:2]
-        if window.warped[0].shape[0] == frames != clips * frames:
-            window = Conditions(*(tuple(x.repeat(clips, 1, 1, 1) for x in part) for part in window))
+        if len(window) == frames != clips * frames:
+            window = window.repeated(clips)
         steps = timestep.reshape(-1).to(sample.device).expand(clips)
         time = self.time_embedding(self.time_proj(steps).to(sample.dtype))
         ids = self.add_time_proj(added_time_ids.flatten()).reshape(clips, -1)

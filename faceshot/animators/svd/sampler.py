@@ -125,13 +125,15 @@ class WindowSampler:
         """How many frames are held."""
         return len(self._flying)
 
+    def units_of(self, round_: int) -> list[tuple[int, int]]:
+        """The (window, step) pairs of a round."""
+        return self._rounds[round_]
+
     def frames_of(self, round_: int) -> set[int]:
         """Frames that a round works on, the reference not counted."""
         return {frame for window, _ in self._rounds[round_] for frame in range(*self._table[window])}
 
-    def advance(
-        self, denoise: Denoise, on_unit: Callable[[], None] = lambda: None
-    ) -> Iterator[tuple[int, Tensor]]:
+    def advance(self, denoise: Denoise, on_unit: Callable[[], None] = lambda: None) -> Iterator[tuple[int, Tensor]]:
         """One round; yields the frames that it finished with their clean latents, in the order of the clip.
 
         Args:
