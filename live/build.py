@@ -26,9 +26,11 @@ from live.workers import ThreadWorker
 
 if TYPE_CHECKING:
     from faceshot.animators.liveportrait.video import VideoEditor
+    from faceshot.animators.svd.quality import SvdQuality
 
 __all__ = [
     "build_animator",
+    "build_film_animator",
     "build_matcher",
     "build_show",
     "build_sinks",
@@ -178,6 +180,16 @@ def build_animator(kind: str, config: Config | None = None) -> Animator:
     return made
 
 
+def build_film_animator(config: Config) -> SvdQuality:
+    """What draws a whole clip offline (`animator.kind=svd`), without a character."""
+    from faceshot.animators.svd.quality import SvdQuality
+    from faceshot.animators.svd.settings import QualitySettings
+
+    svd = config.animator.svd
+    settings = QualitySettings(device=svd.device, precision=svd.precision, **svd.quality.model_dump())
+    return SvdQuality(settings, config.models.folder)
+
+
 def build_video_editor(config: Config) -> VideoEditor:
     """What animates the person in a video. Blocks while networks load."""
     from faceshot.animators.liveportrait.settings import Settings
@@ -192,6 +204,13 @@ def check_animator(config: Config) -> None:
     Raises:
         MissingExtra, WeightsMissing: with the command that cures it.
     """
+    if config.animator.kind == "svd":
+        from faceshot.placement import need_packages
+
+        need_packages("The animator svd", "torch", "diffusers", "transformers", "safetensors")
+        from faceshot.animators.svd.checkpoints import find_files as find_svd_files
+
+        find_svd_files(config.models.folder)
     if config.animator.kind != "liveportrait":
         return
     _check_torch(config.animator.kind)

@@ -92,6 +92,8 @@ def render(config: Config, drive: str, out: Path, overwrite: bool, others: Seque
     check_animator(config)
     if Path(config.character.spec).suffix.lower() in VIDEO_SUFFIXES:
         return _render_portrait_video(config, drive, out, overwrite)
+    if config.animator.kind == "svd":
+        return _render_film(config, drive, out, overwrite, others)
     character = open_character(config.character.spec, config)
     animator = build_animator(config.animator.kind, config)
     try:
@@ -113,6 +115,38 @@ def render(config: Config, drive: str, out: Path, overwrite: bool, others: Seque
         animator.close()
     found = f"face found in {report.with_face} of {report.frames}"
     print(f"{out}: {report.frames} frames, {report.duration_s:.1f} s; {found}")
+    return OK
+
+
+def _render_film(config: Config, drive: str, out: Path, overwrite: bool, others: Sequence[str]) -> int:
+    """An animator that draws the clip as a whole, and goes on after a stop."""
+    from live.build import build_film_animator, build_tracker, open_character
+    from live.errors import ConfigError
+    from live.film import render_film
+    from live.show import motion_settings
+
+    if others:
+        raise ConfigError("The animator svd moves one person.", "Give one driver, or use --animator liveportrait.")
+    character = open_character(config.character.spec, config)
+    painter = build_film_animator(config)
+    try:
+        with _passes() as progress:
+            report = render_film(
+                character,
+                drive,
+                out,
+                lambda: build_tracker(config, progress),
+                painter,
+                motion_settings(config.motion, bool(config.motion.mirror)),
+                config.output.background,
+                overwrite,
+                progress,
+                config.output.mirror,
+                say=lambda text: print(text, file=sys.stderr),
+            )
+    finally:
+        painter.close()
+    print(f"{out}: {report.frames} frames, {report.duration_s:.1f} s; face found in {report.with_face}")
     return OK
 
 
@@ -152,7 +186,12 @@ def _passes() -> Iterator[Any]:
 
         def progress(stage: str, done: int, total: int | None) -> None:
             if stage not in tasks:
-                words = {"track": "finding the face", "draw": "drawing"}
+                words = {
+                    "load": "loading networks",
+                    "track": "finding the face",
+                    "denoise": "denoising",
+                    "draw": "drawing",
+                }
                 tasks[stage] = bar.add_task(words.get(stage, stage), total=total)
             bar.update(tasks[stage], completed=done, total=total)
 

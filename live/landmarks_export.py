@@ -30,7 +30,7 @@ from faceshot.puppeteer import MotionSettings, Puppeteer, best_neutral
 from faceshot.types import Character, Drive, Float32
 from live.errors import ConfigError, SinkError, SourceError
 from live.files import check_writable
-from live.render import Progress, _perform, _Performance
+from live.render import Progress, _perform, Performance
 from live.stages import Tracker
 from live.video_writer import VideoWriter
 
@@ -100,7 +100,7 @@ def _check(out: Path, style: str, overwrite: bool) -> None:
 
 
 def _write_numbers(
-    out: Path, character: Character, drives: Sequence[Drive], performance: _Performance, size: int | None
+    out: Path, character: Character, drives: Sequence[Drive], performance: Performance, size: int | None
 ) -> None:
     fit = _fitting(character, size)
     times = [float((t - performance.pts[0]) * performance.time_base) for t in performance.pts]
@@ -145,7 +145,7 @@ def _write_for_animators(
     out: Path,
     character: Character,
     drives: Sequence[Drive],
-    performance: _Performance,
+    performance: Performance,
     style: str,
     size: int,
     overwrite: bool,

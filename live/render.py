@@ -23,7 +23,7 @@ from live.stages import Tracker
 from live.video_reader import VideoReader
 from live.video_writer import VideoWriter, check_output
 
-__all__ = ["Progress", "Report", "render"]
+__all__ = ["Performance", "Progress", "Report", "prepare", "render"]
 
 Progress = Callable[[str, int, int | None], None]
 """Called with the stage ("track" or "draw"), frames done, and frames in all (None when unknown)."""
@@ -45,7 +45,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class _Performance:
+class Performance:
     """A driver after tracking: one state and one presentation time per frame.
 
     Attributes:
@@ -110,9 +110,9 @@ def render(
     backdrop = parse_background(background)
     animator.load(character)
     _check_cast(animator, others)
-    performance, puppeteer = _prepared(character, drive, make_tracker, animator.needs_crop, settings, progress)
+    performance, puppeteer = prepare(character, drive, make_tracker, animator.needs_crop, settings, progress)
     cast = [
-        _prepared(who, other, make_tracker, animator.needs_crop, settings, progress)
+        prepare(who, other, make_tracker, animator.needs_crop, settings, progress)
         for who, other in zip(getattr(animator, "cast", [])[1:], others, strict=False)
     ]
     writer = VideoWriter(
@@ -135,14 +135,14 @@ def render(
     return Report(len(performance.states), found, float(length_pts * performance.time_base))
 
 
-def _prepared(
+def prepare(
     character: Character,
     drive: str | Path,
     make_tracker: Callable[[], Tracker],
     needs_crop: bool,
     settings: MotionSettings | None,
     progress: Progress,
-) -> tuple[_Performance, Puppeteer]:
+) -> tuple[Performance, Puppeteer]:
     """A tracked driver and who carries its motion over, measured against its neutral."""
     performance = _perform(drive, make_tracker, needs_crop, progress)
     neutral = best_neutral(performance.states)
@@ -169,11 +169,11 @@ def _check_cast(animator: Animator, others: Sequence[str | Path]) -> None:
 
 def _perform(
     drive: str | Path, make_tracker: Callable[[], Tracker], needs_crop: bool, progress: Progress
-) -> _Performance:
+) -> Performance:
     if Path(drive).suffix == ".motion" or not Path(drive).suffix:
         clip = open_clip(str(drive))
         rate = Fraction(clip.fps).limit_denominator(1001)
-        return _Performance(clip.states, range(len(clip.states)), 1 / rate, 1, clip.fps, None)
+        return Performance(clip.states, range(len(clip.states)), 1 / rate, 1, clip.fps, None)
     states: list[FaceState] = []
     pts: list[int] = []
     with VideoReader(drive) as reader:
@@ -189,18 +189,18 @@ def _perform(
         finally:
             tracker.close()
         interval_pts = max(1, round(reader.interval_ns / 1e9 / reader.time_base))
-        return _Performance(states, pts, reader.time_base, interval_pts, reader.fps, reader.path)
+        return Performance(states, pts, reader.time_base, interval_pts, reader.fps, reader.path)
 
 
 def _draw(
-    performance: _Performance,
+    performance: Performance,
     puppeteer: Puppeteer,
     animator: Animator,
     canvas: Canvas,
     writer: VideoWriter,
     progress: Progress,
     mirror: bool,
-    cast: Sequence[tuple[_Performance, Puppeteer]] = (),
+    cast: Sequence[tuple[Performance, Puppeteer]] = (),
 ) -> None:
     pts = performance.pts
     ends = [*pts[1:], pts[-1] + performance.interval_pts]

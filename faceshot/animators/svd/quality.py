@@ -50,7 +50,6 @@ class SvdQuality:
 
     Attributes:
         on_gpu: whether it computes on a GPU; known after `load`.
-        beyond_reach: landmarks that moved further than the adapter's flow can say, and in how many frames.
     """
 
     def __init__(self, settings: QualitySettings | None = None, folder: Path | None = None) -> None:
@@ -80,56 +79,48 @@ class SvdQuality:
             self._scene = make_scene(character, self._models, settings.size, settings.seed)
         self._character = _fingerprint(character)
 
-    def film(
-        self, points_xy: np.ndarray, folder: Path, progress: Progress = lambda stage, done, total: None
-    ) -> Iterator[Rendered]:
-        """One picture a frame, in order; goes on with what `folder` holds of the same film.
+    def open_film(self, points_xy: np.ndarray, folder: Path) -> Film:
+        """A film of the loaded character, or what `folder` holds of the same one.
 
         Args:
             points_xy: (M, 68 or 70, 2) px of the character's picture.
-            folder: what is done is kept there, see `Film`; it stays when all is drawn.
+            folder: what is done is kept there; the caller discards it.
 
         Raises:
-            ShapeError: no character is loaded. DeviceError: out of memory.
+            ShapeError: no character is loaded. FaceshotError: the folder is of no use.
         """
-        if self._scene is None or self._models is None:
-            raise ShapeError("The svd animator has no character yet.", "Call load(character) before film().")
-        scene = self._scene
-        scene.beyond_reach = (0, 0)
-        side = self.settings.size // 8
+        scene = self._ready()
         points = scene.square.points(points_xy)
-        film = Film(folder, self._about(len(points)), points, (4, side, side))
+        side = self.settings.size // 8
+        return Film(folder, self._about(len(points)), points, (4, side, side))
+
+    def beyond_reach(self, film: Film) -> tuple[int, int]:
+        """Landmarks that move further than the adapter's flow can say (they move that far), and frames with any."""
+        far = self._ready().hints.beyond_reach(film.points_xy)
+        return int(far.sum()), int((far > 0).sum())
+
+    def draw(self, film: Film, progress: Progress = lambda stage, done, total: None) -> Iterator[Rendered]:
+        """One picture a frame, in order. Raises `DeviceError` when memory runs out; what is done is kept."""
+        scene = self._ready()
         with out_of_memory_is_said(), torch.no_grad():
-            _Denoising(scene, self._models, self.settings, film).run(progress)
-        for start in range(0, len(points), _DECODED):
+            _Denoising(scene, self.settings, film).run(progress)
+        total = len(film.points_xy)
+        for start in range(0, total, _DECODED):
             with out_of_memory_is_said(), torch.no_grad():
-                rgb = self._decoded(film, start)
+                rgb = _decoded(scene.models, film, start)
                 pictures = scene.pictures(rgb, film.points_xy[start : start + len(rgb)])
             yield from pictures
-            progress("draw", start + len(rgb), len(points))
-
-    @property
-    def beyond_reach(self) -> tuple[int, int]:
-        return (0, 0) if self._scene is None else self._scene.beyond_reach
+            progress("draw", start + len(rgb), total)
 
     def close(self) -> None:
         self._scene = self._models = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _decoded(self, film: Film, start: int) -> UInt8:
-        """(F, S, S, 3) the next frames."""
-        models = self._models
-        assert models is not None
-        total = len(film.points_xy)
-        stop = min(start + _DECODED, total)
-        first, last = max(0, start - _CONTEXT), min(total, stop + _CONTEXT)
-        latents = film.latents(first, last).to(models.device, models.dtype) / models.vae.config.scaling_factor
-        drawn = models.vae.decode(latents, num_frames=last - first).sample[start - first : stop - first]
-        rgb: UInt8 = (
-            (drawn.float() / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy(force=True)
-        )
-        return rgb
+    def _ready(self) -> Scene:
+        if self._scene is None:
+            raise ShapeError("The svd animator has no character yet.", "Call load(character) first.")
+        return self._scene
 
     def _about(self, frames: int) -> dict[str, Any]:
         """What decides how a film looks, apart from the landmarks."""
@@ -151,7 +142,8 @@ class SvdQuality:
 class _Denoising:
     """The first pass."""
 
-    def __init__(self, scene: Scene, models: SvdModels, settings: QualitySettings, film: Film) -> None:
+    def __init__(self, scene: Scene, settings: QualitySettings, film: Film) -> None:
+        models = scene.models
         self._scene, self._models, self._film = scene, models, film
         self._schedule: Schedule = schedule_of(models.scheduler, settings.steps)
         self._seed = settings.seed
@@ -219,6 +211,17 @@ class _Denoising:
         embedding = scene.embedding * held
         added = models.controlnet(sample, timestep, embedding, self._ids, window)
         return run_unet(models.unet, sample, timestep, embedding, self._ids, added)[0].float()
+
+
+def _decoded(models: SvdModels, film: Film, start: int) -> UInt8:
+    """(F, S, S, 3) the next frames."""
+    total = len(film.points_xy)
+    stop = min(start + _DECODED, total)
+    first, last = max(0, start - _CONTEXT), min(total, stop + _CONTEXT)
+    latents = film.latents(first, last).to(models.device, models.dtype) / models.vae.config.scaling_factor
+    drawn = models.vae.decode(latents, num_frames=last - first).sample[start - first : stop - first]
+    rgb = (drawn.float() / 2 + 0.5).clamp(0, 1).mul(255).round().to(torch.uint8)
+    return np.asarray(rgb.permute(0, 2, 3, 1).numpy(force=True), np.uint8)
 
 
 def _fingerprint(character: Character) -> str:

@@ -42,7 +42,6 @@ class Scene:
         embedding: (1, 1, D), what CLIP sees.
         latents: (1, 4, S/8, S/8), the VAE's latents of the reference, not scaled.
         reference, anchor: the adapter's view of the reference, and of the window's index 0.
-        beyond_reach: landmarks so far that moved further than the flow can say, and frames that had any.
     """
 
     models: SvdModels
@@ -57,7 +56,6 @@ class Scene:
     anchor: Conditions
     embedding: Tensor
     latents: Tensor
-    beyond_reach: tuple[int, int] = (0, 0)
 
     def flows(self, points_xy: np.ndarray) -> Tensor:
         """(F, 2, S, S) px from the reference to each frame.
@@ -76,9 +74,7 @@ class Scene:
         return torch.cat(made)
 
     def conditions(self, points_xy: np.ndarray) -> Conditions:
-        """What the adapter needs of frames; counts landmarks beyond the reach of the flow."""
-        far = self.hints.beyond_reach(points_xy)
-        self.beyond_reach = (self.beyond_reach[0] + int(far.sum()), self.beyond_reach[1] + int((far > 0).sum()))
+        """What the adapter needs of frames; points as for `flows`."""
         poses = torch.from_numpy(pose_pictures(points_xy, self.square.size, self.visible))
         poses = poses.to(self.models.device, self.models.dtype)
         return self.models.controlnet.conditions(self.reference, poses, self.flows(points_xy))
