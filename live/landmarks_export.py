@@ -30,7 +30,7 @@ from faceshot.puppeteer import MotionSettings, Puppeteer, best_neutral
 from faceshot.types import Character, Drive, Float32
 from live.errors import ConfigError, SinkError, SourceError
 from live.files import check_writable
-from live.render import Progress, _perform, Performance
+from live.render import Performance, Progress, _perform
 from live.stages import Tracker
 from live.video_writer import VideoWriter
 

@@ -118,7 +118,7 @@ class Puppet:
         if self.mirror:
             pictures = [mirrored(picture) for picture in pictures]
         stages = {"retarget": t1 - t0, "render": self._clock.now_ns() - t1}
-        self._message = self._fault or self._standing or self._rung_note
+        self._message = self._fault or self._standing or self._rung_note or getattr(self.animator, "note", None)
         self._begun_ns = None
         late = list(packets)[-len(pictures) :]
         return [packet.carry(picture, stages) for packet, picture in zip(late, pictures, strict=True)]

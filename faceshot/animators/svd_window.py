@@ -78,6 +78,8 @@ class SvdWindowAnimator:
         self._engine: LiveEngine | None = None
         self._character: Character | None = None
         self._chunks: dict[int, _Chunks] = {}
+        self._last_picture: UInt8 | None = None
+        self._shown: deque[np.ndarray] = deque(maxlen=self.settings.history)
         self._forget()
 
     def load(self, character: Character) -> None:
@@ -148,8 +150,8 @@ class SvdWindowAnimator:
         self._begins = True
         self._lost = 0
         self._since_anchor = 0
-        self._shown: deque[np.ndarray] = deque(maxlen=max(self.settings.history, 1))
-        self._last_picture: UInt8 | None = None
+        self._shown.clear()
+        self._last_picture = None
 
     def _at(self, size: int) -> _Chunks:
         """What draws at that size; made when it is asked for first."""
