@@ -2,7 +2,7 @@
 
 All 32 `attn2` of the UNet (and 14 of the landmark ControlNet) attend to one token, the CLIP embedding of the picture. A
 softmax over one value is 1, so each gives `to_out(to_v(token))` whatever the pixels are: one vector per layer and
-character. Two projections, a norm and an attention per layer go away, and a hundred million parameters with them.
+character. Two projections, a norm and an attention per layer go away, and fifty million parameters with them.
 
 The networks are shared by all characters, the vectors are a character's own: whoever calls a network says which ones
 are in use. That is kept per thread, for one character may be loaded while another is drawn.
