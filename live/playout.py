@@ -17,8 +17,9 @@ from live.edges import Lossless, Packet
 
 __all__ = ["Playout", "Schedule"]
 
-REMEMBERED = 16  # chunks
-SHRINK = 0.1  # of what is too much, a chunk
+REMEMBER_NS = 3_000_000_000
+SHRINK = 0.2  # of what is too much, a chunk
+FASTEST = 0.5  # and no more than this share of the time that the chunk covers
 CAPACITY = 32  # pictures that may wait to be shown: two of the longest chunks
 
 
@@ -31,7 +32,7 @@ class Schedule:
 
     def __init__(self) -> None:
         self.delay_ns = 0.0
-        self._needed_ns: deque[int] = deque(maxlen=REMEMBERED)
+        self._needed_ns: deque[tuple[int, int]] = deque()  # when, and how long a delay
         self._last_due_ns = 0
 
     def due(self, captured_ns: Sequence[int], ready_ns: int) -> list[int]:
@@ -46,10 +47,13 @@ class Schedule:
             self._needed_ns.clear()
             times = [ready_ns for _ in captured_ns]
         else:
-            self._needed_ns.append(max(ready_ns - captured_ns[0], 0))
-            longest_ns = max(self._needed_ns)
+            self._needed_ns.append((ready_ns, max(ready_ns - captured_ns[0], 0)))
+            while self._needed_ns[0][0] < ready_ns - REMEMBER_NS:
+                self._needed_ns.popleft()
+            longest_ns = max(needed_ns for _, needed_ns in self._needed_ns)
             too_much_ns = max(self.delay_ns - longest_ns, 0)
-            self.delay_ns = max(longest_ns, self.delay_ns - SHRINK * too_much_ns)
+            shrink_ns = min(SHRINK * too_much_ns, FASTEST * (captured_ns[-1] - captured_ns[0]))
+            self.delay_ns = max(longest_ns, self.delay_ns - shrink_ns)
             times = [round(captured + self.delay_ns) for captured in captured_ns]
         for i, time in enumerate(times):
             times[i] = self._last_due_ns = max(time, self._last_due_ns, ready_ns)

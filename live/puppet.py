@@ -198,7 +198,7 @@ class Puppet:
             was = self._ladder.rung
             rung = self._ladder.took(work_ns, pace_ns * count)
             if rung != was:
-                took = f"{count} pictures took {work_ns / 1e6:.0f} ms, and come every {pace_ns * count / 1e6:.0f} ms"
+                took = f"{count} pictures took {work_ns / 1e6:.0f} of {pace_ns * count / 1e6:.0f} ms"
                 try:
                     self._take(rung, took if rung > was else "")
                 except Exception as error:
