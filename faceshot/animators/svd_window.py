@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -76,6 +76,7 @@ class SvdWindowAnimator:
         self.window: Window = self._ways[0].window(self.settings)
         self._folder, self._progress = folder, progress
         self._engine: LiveEngine | None = None
+        self._pool: Any | None = None  # memory that all graphs share: only one is replayed at a time
         self._character: Character | None = None
         self._chunks: dict[int, _Chunks] = {}
         self._last_picture: UInt8 | None = None
@@ -90,6 +91,8 @@ class SvdWindowAnimator:
         """
         if self._engine is None:
             self._engine = open_engine(self._folder, self.settings, self._progress)
+            if self._engine.models.device.type == "cuda":
+                self._pool = torch.cuda.graph_pool_handle()
             if self._engine.models.files.fast_unet is None:
                 self.note = "The UNet of few steps is missing, so pictures are soft: faceshot models pull svd-fast"
         before = self._character, self._chunks
@@ -101,7 +104,13 @@ class SvdWindowAnimator:
                 wanted = list(sizes) if self._engine.models.device.type == "cuda" else [self._ways[0].size]
                 for i, size in enumerate(wanted):
                     self._progress(f"drawing at {size} px", i, len(wanted))
-                    self._at(size).warm_up()
+                    try:
+                        self._at(size).warm_up()
+                    except torch.OutOfMemoryError:
+                        if i == 0:
+                            raise
+                        self._only(wanted[:i])
+                        break
                 self._progress("ready", len(wanted), len(wanted))
         except BaseException:
             self._character, self._chunks = before
@@ -153,6 +162,13 @@ class SvdWindowAnimator:
         self._shown.clear()
         self._last_picture = None
 
+    def _only(self, sizes: Sequence[int]) -> None:
+        """Keep the rungs of these sizes; the others do not fit beside them."""
+        log.warning("The card has no room for rungs smaller than %d px.", min(sizes))
+        self._ways = tuple(way for way in self._ways if way.size in sizes)
+        self.rungs = tuple(way.rung for way in self._ways)
+        self._chunks = {size: chunks for size, chunks in self._chunks.items() if size in sizes}
+
     def _at(self, size: int) -> _Chunks:
         """What draws at that size; made when it is asked for first."""
         if size not in self._chunks:
@@ -160,7 +176,7 @@ class SvdWindowAnimator:
             with torch.no_grad():
                 scene = make_scene(self._character, self._engine.models, size, self.settings.seed)
                 stage = ChunkStage(scene, self._engine, self.settings)
-                self._chunks[size] = _Chunks(stage, self._ways)
+                self._chunks[size] = _Chunks(stage, self._ways, self._pool)
         return self._chunks[size]
 
     def _drawn(self, way: Way, drives: Sequence[Drive]) -> UInt8:
@@ -221,9 +237,10 @@ class _Chunks:
     Args:
         stage: at one size.
         ways: all rungs; those of this size are recorded.
+        pool: see `Recorded`.
     """
 
-    def __init__(self, stage: ChunkStage, ways: Sequence[Way]) -> None:
+    def __init__(self, stage: ChunkStage, ways: Sequence[Way], pool: Any | None = None) -> None:
         self.stage = stage
         settings = stage.settings
         self._start = coefficients(settings.start_sigmas or few_sigmas(START_STEPS))
@@ -233,7 +250,6 @@ class _Chunks:
         share = torch.zeros(1)
         self._recorded: dict[int, Recorded] = {}
         self._pinned = device.type == "cuda"
-        pool = torch.cuda.graph_pool_handle() if self._pinned else None
         with torch.no_grad():
             for steps in (self._start, *self._warm.values()):
                 if len(steps) not in self._recorded:

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from weakref import WeakValueDictionary
 
 import torch
@@ -24,7 +24,7 @@ from faceshot.animators.svd.taesdv import TinyVideoDecoder, load_decoder
 from faceshot.animators.svd.unet import run_unet
 from faceshot.errors import DeviceError, OutOfMemory
 
-__all__ = ["LiveEngine", "check_memory", "faults_are_said", "open_engine", "placed"]
+__all__ = ["LiveEngine", "channels_last", "check_memory", "faults_are_said", "open_engine", "placed"]
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class LiveEngine:
         make_constant(models.controlnet)
         if models.device.type == "cuda":  # tensor cores want the channels last
             for net in (models.unet, models.controlnet, self.decoder):
-                net.to(memory_format=torch.channels_last)
+                channels_last(net)
 
     def predict(self, sample: Tensor, time: Tensor, token: Tensor, ids: Tensor, window: Conditions) -> Tensor:
         """One step of the adapter and the UNet: (1, F, 8, h, w) -> (1, F, 4, h, w)."""
@@ -134,8 +134,8 @@ def faults_are_said() -> Iterator[None]:
         raise
 
 
-def fast_unet_note(engine: Any) -> str | None:
-    """What to say when the UNet of few steps is not there."""
-    if engine.models.files.fast_unet is not None:
-        return None
-    return "The UNet of few steps is not here, so pictures are soft: faceshot models pull svd-fast"
+def channels_last(net: torch.nn.Module) -> None:
+    """Lay the weights of two-dimensional convolutions out as tensor cores want them, in place."""
+    for weight in net.parameters():
+        if weight.ndim == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)

@@ -215,6 +215,18 @@ def test_the_published_networks_have_32_and_14_of_them() -> None:
     assert before - sum(p.numel() for p in unet.parameters()) == 50_389_760
 
 
+@torch.no_grad()
+def test_weights_laid_out_for_tensor_cores_give_the_same() -> None:
+    """Also where a network has convolutions over time, whose weights have five dimensions."""
+    net = small_unet()
+    x, ids = torch.randn(1, 3, 8, 8, 8), torch.tensor([[6.0, 127.0, 0.02]])
+    token = torch.randn(1, 1, 24)
+    before = net(x, torch.tensor(0.7), token, ids).sample
+    live_engine.channels_last(net)
+    assert net.conv_in.weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(net(x, torch.tensor(0.7), token, ids).sample, before, atol=1e-5)
+
+
 # Rungs and memory
 
 
