@@ -38,6 +38,7 @@ from live.workers import InlineWorker
 from tests import virtual_time
 from tests.fakes import CostlyAnimator, MemorySink, ScriptedSource, ScriptedTracker, a_character, a_face
 from tests.live.videos import write_video
+from tests.tiny_svd import tiny_svd_models
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -312,16 +313,6 @@ def tiny_models() -> Path:
     from faceshot.animators.liveportrait.tiny import write_tiny
 
     folder = Path(tempfile.mkdtemp(prefix="faceshot-tiny-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    write_tiny(folder)
-    return folder
-
-
-@cache
-def tiny_svd_models() -> Path:
-    from faceshot.animators.svd.tiny import write_tiny
-
-    folder = Path(tempfile.mkdtemp(prefix="faceshot-tiny-svd-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     write_tiny(folder)
     return folder

@@ -19,9 +19,10 @@ from faceshot.errors import WeightsMissing
 from live.build import Loading, build_animator, build_show, check_animator
 from live.clock import LoopClock
 from live.config import Config, load_config
-from live.errors import ConfigError, MissingExtra
+from live.errors import ConfigError
 from live.show import Show
 from tests.fakes import CAMERA_COLOUR, CostlyAnimator, MemorySink, ScriptedSource, a_character, a_face, a_show
+from tests.tiny_svd import tiny_svd_models
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install '.[gpu]'")
 pytest.importorskip("diffusers", reason="diffusers is not installed: pip install '.[gpu]'")
@@ -37,12 +38,8 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from faceshot.animators.svd.tiny import write_tiny
-
-    folder = tmp_path_factory.mktemp("svd")
-    write_tiny(folder)
-    return folder
+def weights() -> Path:
+    return tiny_svd_models()
 
 
 def config(weights: Path, *sets: str) -> Config:
@@ -52,7 +49,8 @@ def config(weights: Path, *sets: str) -> Config:
 
 def a_svd_show(clock: LoopClock, weights: Path, sink: MemorySink, spoil=lambda animator: None) -> Show:  # type: ignore[no-untyped-def]
     def make():  # type: ignore[no-untyped-def]
-        animator = build_animator("svd", config(weights))
+        quick = ["animator.svd.live.steps=1", "animator.svd.live.start_sigmas=[700.0]"]
+        animator = build_animator("svd", config(weights, *quick))
         spoil(animator)
         return animator
 
@@ -75,8 +73,8 @@ def test_a_show_is_drawn_in_chunks_and_shown_on_a_fixed_clock(virtual, weights: 
         clock = LoopClock()
         sink = MemorySink(clock, edge="lossless")
         show = a_svd_show(clock, weights, sink)
-        await show.run(1.6)
-        drawn = [(t, p) for t, p in zip(sink.times_ns, sink.packets, strict=True) if "render" in p.stages_ns][16:-4]
+        await show.run(1.4)
+        drawn = [(t, p) for t, p in zip(sink.times_ns, sink.packets, strict=True) if "render" in p.stages_ns][12:-4]
         assert len(drawn) >= 12
         assert np.diff([t / 1e6 for t, _ in drawn]) == pytest.approx(40, abs=0.01)
         assert {(t - p.t_capture_ns) / 1e6 for t, p in drawn} == {200.0}
@@ -124,22 +122,22 @@ def test_a_ten_minute_show_of_chunks_does_not_grow(virtual) -> None:
         clock = LoopClock()
         show = a_show(
             clock,
-            {"cam": lambda: ScriptedSource(clock, fps=8)},
+            {"cam": lambda: ScriptedSource(clock, fps=6)},
             [MemorySink(clock)],
-            sets=["output.fps=8"],
+            sets=["output.fps=6"],
             make_animator=lambda: CostlyAnimator(window=Window(8, 4, 3)),
             characters={"dot": a_character(size_wh=(8, 8))},
-            costs_ms={"render": 300},
+            costs_ms={"render": 400},
         )
         running = asyncio.ensure_future(show.run(600))
         blocks = []
-        for second in (250, 590):
+        for second in (360, 595):
             await clock.sleep_until_ns(second * 1_000_000_000)
             gc.collect()
             blocks.append(sys.getallocatedblocks())
         await running
         assert blocks[1] - blocks[0] < 1000
-        assert show.stats.frames_out > 4500
+        assert show.stats.frames_out > 3400
 
     virtual(main())
 
@@ -179,7 +177,6 @@ def test_without_torch_the_pip_line_is_said(weights: Path, monkeypatch: pytest.M
         with pytest.raises(Exception, match="torch") as refused:
             call()
         assert "pip install" in str(refused.value)
-    assert isinstance(refused.value, Exception) and MissingExtra
 
 
 @pytest.mark.parametrize(
