@@ -376,7 +376,8 @@ def character_new(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: IMAGE with .faceshot at its end.")
     ] = None,
     landmarks: Annotated[
-        Path | None, typer.Option(metavar="JSON", help="68 or 70 points that you have already, in pixels of IMAGE.")
+        Path | None,
+        typer.Option(metavar="JSON", help="68, 70 or 98 (WFLW) points that you have already, in pixels of IMAGE."),
     ] = None,
     clicks: Annotated[
         str | None,

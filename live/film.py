@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["film_folder", "render_film"]
 
 _LONG_S: Final = 600.0
+_UNITS: Final = 4
+"""So many steps of a window are timed for an estimate."""
 
 
 def film_folder(out: Path) -> Path:
@@ -148,6 +150,8 @@ class _Timed:
         now_ns = self._now_ns()
         if self._first is None:
             self._first = done, now_ns
+            return
+        if done < min(total, self._first[0] + _UNITS):
             return
         self._said = True
         left_s = (now_ns - self._first[1]) / 1e9 / max(1, done - self._first[0]) * (total - done)

@@ -41,6 +41,7 @@ TESTED_ELSEWHERE = {
 TESTED_TOGETHER = {
     "faceshot/animators/warp/": "tests/faceshot/animators/test_warp.py",
     "faceshot/animators/liveportrait/": "tests/faceshot/animators/test_liveportrait.py",
+    "faceshot/animators/svd/": "tests/faceshot/animators/test_svd.py",
     "faceshot/assets/": "tests/faceshot/test_assets.py",
 }
 

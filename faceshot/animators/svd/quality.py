@@ -173,7 +173,7 @@ class _Denoising:
         while sampler.round < sampler.rounds:
             self._look_at(sampler.frames_of(sampler.round))
             for number, latents in sampler.advance(self._denoise, one_more):
-                if number <= self._length:  # a clip shorter than a window is held at its end
+                if number <= self._length:
                     self._film.append(latents)
             self._film.save(*sampler.state())
 
@@ -186,13 +186,14 @@ class _Denoising:
         """Compute the conditions of new frames, forget those that are not needed any more."""
         for number in self._conditions.keys() - frames:
             del self._conditions[number]
-        new = sorted(frames - self._conditions.keys())
+        new = sorted(number for number in frames - self._conditions.keys() if number <= self._length)
         for i in range(0, len(new), _AHEAD):
             some = new[i : i + _AHEAD]
-            rows = [min(number, self._length) - 1 for number in some]
-            made = self._scene.conditions(self._film.points_xy[rows])
+            made = self._scene.conditions(self._film.points_xy[np.array(some) - 1])
             for j, number in enumerate(some):
                 self._conditions[number] = made[j : j + 1].copied()
+        for number in frames - self._conditions.keys():  # a clip shorter than a window is held at its end
+            self._conditions[number] = self._conditions[self._length]
 
     def _denoise(self, latents: Tensor, step: int, frames: Sequence[int]) -> Tensor:
         """The networks' prediction for one window, guided."""

@@ -113,7 +113,8 @@ def _encoder() -> Any:
 def _write_controlnet(place: Path, unet: nn.Module) -> None:
     """The trunk is a copy of the UNet's, as in training; the 1×1 convolutions that start at zero are not zero here."""
     net = FlowControlNet(TINY_CONTROLNET)
-    shared = {key: value for key, value in unet.state_dict().items() if key in net.state_dict()}
+    own = net.state_dict().keys()
+    shared = {key: value for key, value in unet.state_dict().items() if key in own}
     net.load_state_dict(shared, strict=False)
     _save(net, place / "diffusion_pytorch_model.safetensors")
     about = {

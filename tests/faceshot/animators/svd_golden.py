@@ -69,9 +69,13 @@ def cmp_gain(key: str) -> float:
     return 1.5 if key == "flow_decoder.head.weight" else 1.4
 
 
-def fill(net: nn.Module, gain: Callable[[str], float]) -> nn.Module:
-    """Give every parameter and buffer of the state its value by the recipe, in place."""
+def fill(net: nn.Module, gain: Callable[[str], float], prefix: str = "") -> nn.Module:
+    """Give every parameter and buffer of the state its value by the recipe, in place.
+
+    Args:
+        prefix: what stands before the keys of a part of a network.
+    """
     with torch.no_grad():
         for key, value in net.state_dict().items():
-            value.copy_(torch.from_numpy(made(key, tuple(value.shape), gain(key))))
+            value.copy_(torch.from_numpy(made(prefix + key, tuple(value.shape), gain(prefix + key))))
     return net.eval().requires_grad_(False)
