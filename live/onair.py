@@ -35,7 +35,8 @@ async def on_air(config: Config, duration_s: float | None = None, stats_json: Pa
     """Run a show until it ends by itself, after `duration_s`, or on Ctrl-C; then print the summary.
 
     Args:
-        stats_json: where to write the measurements, whole or not at all; its folder is checked before the show.
+        stats_json: where to write the measurements (those of `/api/stats`; of viewers and drivers those that are still
+            connected at the end), whole or not at all; its folder is checked before the show.
 
     Raises:
         FaceshotError: the show cannot start, or the file cannot be written.
@@ -56,13 +57,15 @@ async def on_air(config: Config, duration_s: float | None = None, stats_json: Pa
     invite = invite_to(access, sock, lan) if sock is not None else None
     line = StatusLine()
     url: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+    watched: dict[str, Any] = {}
     failed = True
     try:
         with _ends_on_signals(show.stop):
             async with asyncio.TaskGroup() as group:
                 around = [group.create_task(_report(show, url, line, invite))]
                 if sock is not None:
-                    around.append(group.create_task(serve(show, config.server, sock, url.set_result, lan, access)))
+                    serving = serve(show, config.server, sock, url.set_result, lan, access, watched.update)
+                    around.append(group.create_task(serving))
                 else:
                     url.set_result(None)
                 try:
@@ -79,7 +82,7 @@ async def on_air(config: Config, duration_s: float | None = None, stats_json: Pa
         if stats["frames_in"] or not failed:
             line.say(summary_text(stats))
         if stats_json is not None:
-            write_json(stats_json, stats)
+            write_json(stats_json, {**stats, **watched})
 
 
 @contextmanager

@@ -114,8 +114,11 @@ class Api:
         return self._answer()
 
     async def get_stats(self, request: Request) -> Response:
-        stats = {**self._show.stats.snapshot(), "viewers": self._viewers.stats(), "remote": self._remote.stats()}
-        return Json(stats, headers=_NO_STORE)
+        return Json({**self._show.stats.snapshot(), **self.watched()}, headers=_NO_STORE)
+
+    def watched(self) -> dict[str, Any]:
+        """Counters of those who are connected: viewers over WebSocket, and everybody over WebRTC."""
+        return {"viewers": self._viewers.stats(), "remote": self._remote.stats()}
 
     async def get_sources(self, request: Request) -> Response:
         cameras = [

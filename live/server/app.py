@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -65,7 +65,11 @@ class _Static(StaticFiles):
 
 
 def create_app(
-    show: Show, worker: Worker | None = None, access: Access | None = None, invite: Invite | None = None
+    show: Show,
+    worker: Worker | None = None,
+    access: Access | None = None,
+    invite: Invite | None = None,
+    on_end: Callable[[dict[str, Any]], None] = lambda watched: None,
 ) -> Starlette:
     """The application for `show`.
 
@@ -73,6 +77,7 @@ def create_app(
         access: who may do what over the network.
         invite: how others get in; None: from this machine only.
         worker: where pictures are encoded and errands run; None starts two threads and ends them with the application.
+        on_end: told `Api.watched()` when the application ends, before it sends everybody away.
     """
     encoding = worker or ThreadWorker("encode")
     errands = worker or ThreadWorker("server-errands")
@@ -105,6 +110,7 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with remote.running():
             yield
+            on_end(api.watched())
         if worker is None:
             await encoding.close()
             await errands.close()

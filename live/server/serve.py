@@ -114,6 +114,7 @@ async def serve(
     on_ready: Callable[[str], None] | None = None,
     lan: Lan | None = None,
     access: Access | None = None,
+    on_end: Callable[[dict[str, Any]], None] = lambda watched: None,
 ) -> None:
     """Serve a show's pages until cancelled, then say goodbye to every connection.
 
@@ -122,10 +123,12 @@ async def serve(
         on_ready: called with the address once pages can be opened.
         lan: from `listen_lan`: the same pages over HTTPS for the local network; closed here.
         access: who may do what over the network.
+        on_end: told what `/api/stats` says of those who watch or drive, just before they are sent away.
     """
     sock = sock or listen(config)
     access = access or Access(show.clock)
-    await serve_app(create_app(show, access=access, invite=invite_to(access, sock, lan)), sock, on_ready, lan)
+    app = create_app(show, access=access, invite=invite_to(access, sock, lan), on_end=on_end)
+    await serve_app(app, sock, on_ready, lan)
 
 
 async def serve_app(

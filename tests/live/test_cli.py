@@ -163,6 +163,7 @@ def test_a_show_says_where_it_is_and_ends_on_ctrl_c_with_its_numbers(tmp_path: P
     written = json.loads(stats.read_text())
     assert set(written) >= STATS_KEYS
     assert written["frames_out"] > 0
+    assert set(written["remote"]) == {"phone", "viewers", "broadcasts"}, "as the page's statistics have it"
     assert [path.name for path in tmp_path.iterdir()] == ["stats.json"]
 
 

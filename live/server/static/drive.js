@@ -84,8 +84,8 @@ function refresh() {
   const seat = server ? server.seat : "";
   if (paused) show("paused");
   else if (asleep) show("asleep");
-  else if (!connected) show(wasLive ? "lost" : "connecting");
-  else if (!server || !server.on_air) show("standby");
+  else if (!connected || !server) show(wasLive ? "lost" : "connecting");
+  else if (!server.on_air) show("standby");
   else if (server.face === "tracking" || server.face === "calibrating") show("live");
   else show("searching");
   if (seat === "live" || seat === "connecting") seated = true;

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from urllib.request import Request, urlopen
 
 import pytest
@@ -18,7 +19,14 @@ from tests.conftest import ROOT
 def test_the_editor_serves_until_it_is_interrupted(tmp_path):
     command = [sys.executable, "-m", "live", "character", "edit", "miso", "--no-open"]
     environment = {**os.environ, "FACESHOT_CHARACTERS": str(tmp_path)}
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a job of a script's background ignores it
+    ) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()

@@ -114,6 +114,31 @@ def test_a_phone_that_is_kicked_stops_its_camera(pages: Any) -> None:
         assert ask(server, "/api/state")["remote"]["phone"]["holder"] is None
 
 
+def test_a_computer_that_falls_silent_is_told_and_waited_for(pages: Any) -> None:
+    """WebRTC notices after many seconds that nobody answers, the page's own socket at once."""
+    with served(make_remote_show()) as server:
+        page = phone(pages)
+        sockets: list[Any] = []
+        silent = False
+
+        def answer(socket: Any) -> None:
+            sockets.append(socket)
+            if silent:
+                socket.close()
+            else:
+                socket.connect_to_server()
+
+        page.route_web_socket("**/ws/drive", answer)
+        page.goto(f"{server.url}/drive")
+        until(page, STATE.format("live"))
+        silent = True
+        sockets[-1].close()
+        until(page, STATE.format("lost"))
+        assert "cannot be reached" in page.inner_text("#card")
+        silent = False
+        until(page, STATE.format("live"))
+
+
 def test_a_viewer_sees_the_character_over_webrtc(pages: Any) -> None:
     with served(make_remote_show()) as server:
         page = pages(viewport={"width": 256, "height": 256})
