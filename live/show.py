@@ -53,6 +53,7 @@ class Parts:
         choose_source: what `auto` means now.
         make_source: a spec to a source that is not open yet.
         phone: the inlet that `make_source` uses for `phone`.
+        loading: what of the animator is being loaded now, for the user; None when nothing is.
     """
 
     open_character: Callable[[str], Character]
@@ -65,6 +66,7 @@ class Parts:
     make_fallback: Callable[[], Animator]
     make_worker: Callable[[str], Worker]
     phone: PhoneInlet | None = None
+    loading: Callable[[], str | None] = lambda: None
 
 
 class Show:
@@ -267,6 +269,7 @@ class Show:
             "message": self._feed.message
             or self._finder.message
             or (puppet.message if puppet else None)
+            or self._parts.loading()
             or self._message,
             "size_wh": list(self._air.size_wh),
         }

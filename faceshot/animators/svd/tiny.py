@@ -13,7 +13,8 @@ from torch import nn
 
 from faceshot.animators.svd.cmp import Cmp
 from faceshot.animators.svd.controlnet import ControlNetConfig, FlowControlNet
-from faceshot.animators.svd.files import CMP_FILE, CONTROLNET, FAST_UNET, SVD_FOLDERS
+from faceshot.animators.svd.files import CMP_FILE, CONTROLNET, FAST_UNET, SVD_FOLDERS, TINY_DECODER
+from faceshot.animators.svd.taesdv import TinyVideoDecoder
 from faceshot.backbone import hushed
 from faceshot.placement import need_packages
 
@@ -68,8 +69,9 @@ def write_tiny(folder: Path, seed: int = 0) -> list[Path]:
         _write_controlnet(folder / CONTROLNET, unet)
         _write_cmp(folder / CMP_FILE)
         _save(_unet(), folder / FAST_UNET)
+        _write_decoder(folder / TINY_DECODER)
     written = [*sorted(svd.rglob("*.safetensors")), folder / CONTROLNET / "diffusion_pytorch_model.safetensors"]
-    return [*written, folder / CMP_FILE, folder / FAST_UNET]
+    return [*written, folder / CMP_FILE, folder / FAST_UNET, folder / TINY_DECODER]
 
 
 def _unet() -> Any:
@@ -130,6 +132,19 @@ def _write_cmp(path: Path) -> None:
     state = {f"module.{key}": value for key, value in net.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"step": 0, "state_dict": state, "optimizer": {}}, path)
+
+
+def _write_decoder(path: Path) -> None:
+    net = TinyVideoDecoder(width=8)
+    last = net.decoder[-1]
+    with torch.no_grad():  # pictures in the middle of the range, whatever the latents
+        latents = torch.cat([torch.randn(4, 4, 8, 8), 3 * torch.randn(4, 4, 1, 1).sign().expand(4, 4, 8, 8)])
+        last.bias.zero_()
+        seen, _ = net(latents, net.blank_memory(8, 8))
+        last.weight.mul_(0.45 / seen.abs().amax())
+        last.bias.fill_(0.5)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(net.state_dict(), path)
 
 
 def _save(net: nn.Module, path: Path) -> None:
