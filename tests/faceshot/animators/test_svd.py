@@ -290,7 +290,7 @@ def test_conditions_as_published(shared_golden: Path, case: str) -> None:
 
 @pytest.mark.skipif(
     not os.environ.get("FACESHOT_FULL_SIZE"),
-    reason="722 million weights take a minute and 4 GB: FACESHOT_FULL_SIZE=1 runs it",
+    reason="722 million weights take minutes and 4 GB: FACESHOT_FULL_SIZE=1 runs it",
 )
 @pytest.mark.parametrize("case", ["a", "b"])
 def test_the_whole_controlnet_as_published(shared_golden: Path, case: str) -> None:
