@@ -198,7 +198,11 @@ def models_pull(kinds: Iterable[str]) -> int:
             def progress(done: int, bar: Any = bar, task: Any = task) -> None:
                 bar.update(task, completed=done)
 
-            path = fetch(entry, folder, progress)
+            try:
+                path = fetch(entry, folder, progress)
+            except KeyboardInterrupt:
+                print("Stopped. The same command goes on where it was, if the server lets it.", file=sys.stderr)
+                raise
         print(f"{entry.file}: {path}")
     return OK
 
