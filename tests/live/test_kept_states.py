@@ -13,7 +13,6 @@ from faceshot.types import FaceState
 from live.errors import LiveError
 from live.kept_states import KeptStates
 
-
 NOBODY = FaceState.lost((640, 480))
 
 
