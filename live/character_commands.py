@@ -79,14 +79,26 @@ def character_new(image: Path, out: Path | None, wish: Wish, overwrite: bool, as
     if path.exists() and not overwrite:
         raise LiveError(f"{path} exists already.", "Replace it with --overwrite, or name another file with -o.")
     check_writable(path)
-    with stage_bars() as progress:
-        made = make_character(image, wish, progress)
+    try:
+        with stage_bars() as progress:
+            made = make_character(image, wish, progress)
+    except KeyboardInterrupt:
+        print(f"Stopped: {path} was not written.{_begun()}", file=sys.stderr)
+        raise
     write_character(made.character, path)
     if as_json:
         print_json(_facts(made, path))
     else:
         _report(made, path)
     return OK
+
+
+def _begun() -> str:
+    """Whether a stopped run has left something to go on with."""
+    from faceshot.gallery_build import galleries_folder
+
+    kept = any(galleries_folder().glob(".*.parts"))
+    return " The matcher's gallery so far is kept: the same command goes on there." if kept else ""
 
 
 def _facts(made: Made, path: Path) -> dict[str, Any]:
