@@ -144,7 +144,8 @@ class LivePortraitConfig(_Table):
     region: Literal["all", "exp", "pose", "lip", "eyes"] = "all"
     """What of the performer's motion is used."""
     crop: str = "auto"
-    """What of the picture is animated: `auto` (around the face), `whole`, or a square `left,top,side` in pixels."""
+    """What of the picture is animated: `auto` (the square that was drawn in the editor, else around the face), `whole`,
+    or a square `left,top,side` in pixels."""
     people: Literal["first", "all"] = "first"
     """`all`: everybody in the picture moves."""
     cut_out: bool = False
