@@ -63,7 +63,8 @@ def _diffusion(place: Path, channels: tuple[int, ...], vae_channels: tuple[int, 
         sample_size=96 if v_prediction else 64,
         block_out_channels=channels,
         cross_attention_dim=cross,
-        attention_head_dim=[2, 4, 4, 4] if v_prediction else 4,
+        # Heads, as the real models call it. One at 64² positions, where each costs as much as all the rest together.
+        attention_head_dim=[1, 4, 4, 4] if v_prediction else [1, 2, 4, 4],
         use_linear_projection=v_prediction,
         norm_num_groups=8,
     )

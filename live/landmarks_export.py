@@ -30,7 +30,7 @@ from faceshot.puppeteer import MotionSettings, Puppeteer, best_neutral
 from faceshot.types import Character, Drive, Float32
 from live.errors import ConfigError, SinkError, SourceError
 from live.files import check_writable
-from live.render import Progress, _perform, _Performance
+from live.performance import Performance, Progress, perform
 from live.stages import Tracker
 from live.video_writer import VideoWriter
 
@@ -62,7 +62,7 @@ def export_landmarks(
         Frames of the driver.
     """
     _check(out, style, overwrite)
-    performance = _perform(drive, make_tracker, False, progress)
+    performance = perform(drive, make_tracker, None, progress)
     neutral = best_neutral(performance.states)
     if neutral is None:
         raise SourceError(
@@ -71,10 +71,7 @@ def export_landmarks(
         )
     puppeteer = Puppeteer(character, settings)
     puppeteer.use_neutral(neutral)
-    pts = performance.pts
-    starts = [pts[0] - performance.interval_pts, *pts[:-1]]
-    dts_s = [float((now - before) * performance.time_base) for now, before in zip(pts, starts, strict=True)]
-    drives = list(puppeteer.perform(performance.states, dts_s))
+    drives = list(puppeteer.perform(performance.states, performance.dts_s))
     if out.suffix in (".npz", ".json"):
         _write_numbers(out, character, drives, performance, size)
     else:
@@ -100,7 +97,7 @@ def _check(out: Path, style: str, overwrite: bool) -> None:
 
 
 def _write_numbers(
-    out: Path, character: Character, drives: Sequence[Drive], performance: _Performance, size: int | None
+    out: Path, character: Character, drives: Sequence[Drive], performance: Performance, size: int | None
 ) -> None:
     fit = _fitting(character, size)
     times = [float((t - performance.pts[0]) * performance.time_base) for t in performance.pts]
@@ -145,7 +142,7 @@ def _write_for_animators(
     out: Path,
     character: Character,
     drives: Sequence[Drive],
-    performance: _Performance,
+    performance: Performance,
     style: str,
     size: int,
     overwrite: bool,
