@@ -62,7 +62,9 @@ _MEGABYTE = 1 << 20
 _REQUIRED = {"character.json": _MEGABYTE, "image.png": 32 * _MEGABYTE}
 _OPTIONAL = {"arrays.safetensors": 128 * _MEGABYTE}
 _REMAKE = "Make the character again from its picture, or get a fresh copy of the file."
-_LANDMARKS_FORM = 'It should read {"landmarks": [[x, y], ...]} with 68 or 70 points in pixels of the picture.'
+_LANDMARKS_FORM = (
+    'It should read {"landmarks": [[x, y], ...]} with 68 or 70 points (or the 98 of WFLW) in pixels of the picture.'
+)
 _ASSETS = Path(__file__).parent / "assets" / "characters"
 _FIRST = "mika"  # the default character, so it is also the first one on offer
 
@@ -372,8 +374,10 @@ def _build(about: Mapping[str, Any], rgba: UInt8, arrays: Mapping[str, np.ndarra
 
 def _check_points(landmarks: Any, size_wh: tuple[int, int]) -> Float32:
     points = np.array(landmarks, np.float64)
+    if points.shape == (98, 2):
+        points = points[topology.WFLW_TO_70].mean(axis=1)
     if points.shape not in ((68, 2), (70, 2)):
-        raise ValueError(f"`landmarks` must be 68 or 70 pairs [x, y], got shape {points.shape}")
+        raise ValueError(f"`landmarks` must be 68 or 70 pairs [x, y], or WFLW's 98, got shape {points.shape}")
     size = np.array(size_wh)
     # Chins and brows may lie outside a tight picture, but not by more than its own size.
     outside = ~np.isfinite(points) | (points < -size) | (points > 2 * size)

@@ -9,7 +9,8 @@ FaceshotError               what went wrong, where, measured against allowed, an
 ├── MotionClipError         a motion clip file is damaged or from another version
 ├── GalleryError            an appearance gallery is damaged, incomplete, or made with another backbone
 ├── CheckpointError         a model file is damaged, cut off or of another network
-├── DeviceError             a device that computes is not there, or its memory is full
+├── DeviceError             a device that computes is not there or is lost
+│   └── OutOfMemory         its memory is full
 └── WeightsMissing          model files are not there; carries the command that fetches them
 """
 
@@ -24,6 +25,7 @@ __all__ = [
     "LandmarkError",
     "MotionClipError",
     "NoFace",
+    "OutOfMemory",
     "PictureError",
     "ShapeError",
     "WeightsMissing",
@@ -80,7 +82,11 @@ class CheckpointError(FaceshotError):
 
 
 class DeviceError(FaceshotError):
-    """What is to compute is not there, or out of memory."""
+    """What is to compute is not there, or was lost."""
+
+
+class OutOfMemory(DeviceError):
+    """What is to compute does not fit into its memory."""
 
 
 class WeightsMissing(FaceshotError):

@@ -39,6 +39,8 @@ class Listing:
     Attributes:
         below: only files below that folder.
         suffixes: only files with one of those endings.
+        paths: only these, all of which must be there; empty: whatever else fits.
+        most_bytes: no file may be larger.
     """
 
     kind: str
@@ -48,6 +50,8 @@ class Listing:
     suffixes: tuple[str, ...]
     licence: str
     needed_by: str
+    paths: tuple[str, ...] = ()
+    most_bytes: int = 64 << 20
 
 
 # fmt: off

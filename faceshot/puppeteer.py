@@ -274,6 +274,7 @@ class Puppeteer:
             dt_s=dt_s,
             gains=self.settings.gains,
             smoothing=self._strength,
+            found=state is not None,
         )
 
     def _rest_crops_shown(self, state: FaceState | None) -> Crops:

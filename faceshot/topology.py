@@ -30,6 +30,7 @@ __all__ = [
     "PARTS",
     "PUPIL_LEFT",
     "PUPIL_RIGHT",
+    "WFLW_TO_70",
 ]
 
 N_POINTS: Final = 70
@@ -104,6 +105,20 @@ MEDIAPIPE_TO_70: Final = np.array(
         *(468, 473),
     ]
 )
+
+# WFLW's 98 points -> our 70: each is one of them or lies between two. The contour has every second point, brows the
+# middle of their upper and lower line, eyes no middle of their lids; the last two are the pupils.
+_WFLW_PAIRS: Final = (
+    *((i, i) for i in range(0, 33, 2)),
+    *((33, 33), (34, 41), (35, 40), (36, 39), (37, 38)),
+    *((42, 50), (43, 49), (44, 48), (45, 47), (46, 46)),
+    *((i, i) for i in range(51, 60)),
+    *((i, i) for i in (60, 61, 63, 64, 65, 67)),
+    *((i, i) for i in (68, 69, 71, 72, 73, 75)),
+    *((i, i) for i in range(76, 98)),
+)
+WFLW_TO_70: Final = np.array(_WFLW_PAIRS)
+"""(70, 2): point i is the mean of these two of the 98."""
 
 # The 52 ARKit blendshape names (left and right are the subject's), in MediaPipe's order with `tongueOut` last in place
 # of its leading `_neutral`.

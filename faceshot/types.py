@@ -161,6 +161,7 @@ class Drive:
         dt_s: time since the drive before.
         gains: head, eyes, brows, mouth; all of the above but the crops has them already.
         smoothing: how strongly motion out of the crops is to be smoothed; 0 raw, 1 as tuned.
+        found: whether a face was seen in this frame; False while the motion is held or idle.
     """
 
     expression_xy: Float32
@@ -178,6 +179,7 @@ class Drive:
     dt_s: float = 1 / 30
     gains: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     smoothing: float = 1.0
+    found: bool = True
 
     def __post_init__(self) -> None:
         _check("Drive.expression_xy", self.expression_xy, (N_POINTS, 2), np.float32)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faceshot.animators import Animator
-from faceshot.errors import NoFace
+from faceshot.errors import NoFace, WeightsMissing
 from faceshot.landmarks import Matcher, MatchProgress
 from faceshot.types import Character, UInt8
 from live.clock import Clock, LoopClock
@@ -26,9 +26,11 @@ from live.workers import ThreadWorker
 
 if TYPE_CHECKING:
     from faceshot.animators.liveportrait.video import VideoEditor
+    from faceshot.animators.svd.quality import SvdQuality
 
 __all__ = [
     "build_animator",
+    "build_film_animator",
     "build_matcher",
     "build_show",
     "build_sinks",
@@ -43,6 +45,7 @@ __all__ = [
 ANIMATORS = {
     "warp": "faceshot.animators.warp:WarpAnimator",
     "liveportrait": "faceshot.animators.liveportrait.animator:LivePortraitAnimator",
+    "svd": "faceshot.animators.svd_window:SvdWindowAnimator",
 }
 SOURCES = {
     "camera": "live.sources.camera:CameraSource",
@@ -55,8 +58,20 @@ SINKS = {
     "record": "live.sinks.recorder:RecorderSink",
     "null": "live.sinks.null:NullSink",
 }
+LoadProgress = Callable[[str, int, int], None]
 RECORDINGS = (".mp4", ".webm")
 SOURCE_KINDS = "demo, phone, a camera (number or name), a video file, a .motion clip"
+
+
+class Loading:
+    """What is being loaded, for those who wait. `tell` is called in one thread, `text` read in another."""
+
+    def __init__(self, kind: str) -> None:
+        self.text: str | None = None
+        self._kind = kind
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        self.text = None if done >= total else f"Loading {self._kind}, {done + 1} of {total}: {what}"
 
 
 def build_show(config: Config) -> Show:
@@ -71,9 +86,10 @@ def build_show(config: Config) -> Show:
             "tracker.kind=matching takes seconds to minutes for a frame: it is for files, not for a live show.",
             "Type faceshot render CHARACTER DRIVE -o OUT.mp4 --tracker matching",
         )
-    check_animator(config)
+    check_animator(config, live=True)
     clock = LoopClock()
     phone = PhoneInlet(clock)
+    loading = Loading(config.animator.kind)
     parts = Parts(
         open_character=partial(open_character, config=config, calibrate=False),
         read_picture=partial(_read_picture, config=config),
@@ -81,7 +97,8 @@ def build_show(config: Config) -> Show:
         choose_source=choose_source,
         make_source=partial(build_source, config=config, clock=clock, phone=phone),
         make_tracker=partial(build_tracker, config),
-        make_animator=partial(build_animator, config.animator.kind, config),
+        make_animator=partial(build_animator, config.animator.kind, config, loading.tell),
+        loading=lambda: loading.text,
         make_fallback=partial(build_animator, "warp"),
         calibrate=partial(calibrated, config=config),
         make_worker=ThreadWorker,
@@ -164,8 +181,14 @@ def build_matcher(config: Config, keep: bool = False) -> Matcher:
     )
 
 
-def build_animator(kind: str, config: Config | None = None) -> Animator:
-    """An animator without a character. Raises `MissingExtra` when it needs a package that is not there."""
+def build_animator(
+    kind: str, config: Config | None = None, progress: LoadProgress = lambda what, done, total: None
+) -> Animator:
+    """An animator without a character. Raises `MissingExtra` when it needs a package that is not there.
+
+    Args:
+        progress: of loading large networks: what comes next, how many are done, of all.
+    """
     made: Animator
     if kind == "liveportrait":
         from faceshot.animators.liveportrait.settings import Settings
@@ -174,9 +197,27 @@ def build_animator(kind: str, config: Config | None = None) -> Animator:
         _check_torch(kind)
         settings = Settings(**config.animator.liveportrait.model_dump())
         made = _load(ANIMATORS[kind])(settings, config.models.folder)
+    elif kind == "svd":
+        from faceshot.animators.svd.live_settings import LiveSettings
+
+        config = config or Config()
+        _check_torch(kind)
+        svd = config.animator.svd
+        live = LiveSettings(device=svd.device, precision=svd.precision, **svd.live.model_dump())
+        made = _load(ANIMATORS[kind])(live, config.models.folder, progress)
     else:
         made = _load(ANIMATORS[kind])()
     return made
+
+
+def build_film_animator(config: Config) -> SvdQuality:
+    """What draws a whole clip offline (`animator.kind=svd`), without a character."""
+    from faceshot.animators.svd.quality import SvdQuality
+    from faceshot.animators.svd.settings import QualitySettings
+
+    svd = config.animator.svd
+    settings = QualitySettings(device=svd.device, precision=svd.precision, **svd.quality.model_dump())
+    return SvdQuality(settings, config.models.folder)
 
 
 def build_video_editor(config: Config) -> VideoEditor:
@@ -187,18 +228,47 @@ def build_video_editor(config: Config) -> VideoEditor:
     return VideoEditor(Settings(**config.animator.liveportrait.model_dump()), config.models.folder)
 
 
-def check_animator(config: Config) -> None:
+def check_animator(config: Config, live: bool = False) -> None:
     """Refuse at once what cannot work: a package or a model file that is not there. Opens nothing.
 
+    Args:
+        live: for a show, not for a film.
+
     Raises:
+        ConfigError: the animator draws no such show.
         MissingExtra, WeightsMissing: with the command that cures it.
     """
+    if config.animator.kind == "svd":
+        from faceshot.placement import need_packages
+
+        need_packages("The animator svd", "torch", "diffusers", "transformers", "safetensors")
+        from faceshot.animators.svd.checkpoints import find_files as find_svd_files
+
+        find_svd_files(config.models.folder)
+        if live:
+            _check_live_svd(config)
     if config.animator.kind != "liveportrait":
         return
     _check_torch(config.animator.kind)
     from faceshot.animators.liveportrait.checkpoints import find_files
 
     find_files(config.models.folder, config.animator.liveportrait.variant)
+
+
+def _check_live_svd(config: Config) -> None:
+    from faceshot.animators.svd.files import TINY_DECODER
+    from faceshot.weights import find, search_folders
+
+    if not config.source.realtime:
+        raise ConfigError(
+            "The animator svd draws live in windows of a clock, but source.realtime is false.",
+            "Type faceshot render CHARACTER DRIVE -o OUT.mp4 --animator svd",
+        )
+    if find(TINY_DECODER, config.models.folder) is None:
+        places = ", ".join(str(place) for place in search_folders(config.models.folder))
+        raise WeightsMissing(
+            f"The model file {TINY_DECODER} is in none of: {places}.", "Type: faceshot models pull svd-fast"
+        )
 
 
 def _check_torch(kind: str) -> None:

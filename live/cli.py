@@ -51,7 +51,7 @@ CONFIG = typer.Option("--config", "-c", metavar="FILE", help="TOML file with set
 SETTINGS = typer.Option(
     "--set", metavar="KEY=VALUE", help="One setting, e.g. motion.smoothing=0.7. Repeat for more. Options win over it."
 )
-ANIMATOR = typer.Option("--animator", metavar="KIND", help="What draws the character: warp, liveportrait.")
+ANIMATOR = typer.Option("--animator", metavar="KIND", help="What draws the character: warp, liveportrait, svd.")
 TRACKER = typer.Option(
     "--tracker",
     metavar="KIND",
@@ -182,6 +182,7 @@ def render(
       faceshot render me.png talk.mp4 -o me.webm --set animator.max_side_px=1024
       faceshot render miso dog.mp4 -o dog.mp4 --tracker matching --domain animal
       faceshot render portrait.mp4 talk.mp4 -o out.mp4 --animator liveportrait
+      faceshot render me.png talk.mp4 -o out.mp4 --animator svd
     """
     from live import commands
 
@@ -345,7 +346,7 @@ def models_verify() -> None:
 
 @models_app.command("make-tiny")
 def models_make_tiny(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="matching, liveportrait.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="matching, liveportrait, svd.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Gets the layout of a models folder.")],
 ) -> None:
     """Write small random models in the real layout, to try the whole path without a download; results mean nothing."""
@@ -375,7 +376,8 @@ def character_new(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Default: IMAGE with .faceshot at its end.")
     ] = None,
     landmarks: Annotated[
-        Path | None, typer.Option(metavar="JSON", help="68 or 70 points that you have already, in pixels of IMAGE.")
+        Path | None,
+        typer.Option(metavar="JSON", help="68, 70 or 98 (WFLW) points that you have already, in pixels of IMAGE."),
     ] = None,
     clicks: Annotated[
         str | None,

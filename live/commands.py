@@ -92,6 +92,8 @@ def render(config: Config, drive: str, out: Path, overwrite: bool, others: Seque
     check_animator(config)
     if Path(config.character.spec).suffix.lower() in VIDEO_SUFFIXES:
         return _render_portrait_video(config, drive, out, overwrite)
+    if config.animator.kind == "svd":
+        return _render_film(config, drive, out, overwrite, others)
     character = open_character(config.character.spec, config)
     animator = build_animator(config.animator.kind, config)
     try:
@@ -113,6 +115,38 @@ def render(config: Config, drive: str, out: Path, overwrite: bool, others: Seque
         animator.close()
     found = f"face found in {report.with_face} of {report.frames}"
     print(f"{out}: {report.frames} frames, {report.duration_s:.1f} s; {found}")
+    return OK
+
+
+def _render_film(config: Config, drive: str, out: Path, overwrite: bool, others: Sequence[str]) -> int:
+    """An animator that draws the clip as a whole, and goes on after a stop."""
+    from live.build import build_film_animator, build_tracker, open_character
+    from live.errors import ConfigError
+    from live.film import render_film
+    from live.show import motion_settings
+
+    if others:
+        raise ConfigError("The animator svd moves one person.", "Give one driver, or use --animator liveportrait.")
+    character = open_character(config.character.spec, config)
+    painter = build_film_animator(config)
+    try:
+        with stage_bars() as progress:
+            report = render_film(
+                character,
+                drive,
+                out,
+                lambda: build_tracker(config, progress),
+                painter,
+                motion_settings(config.motion, bool(config.motion.mirror)),
+                config.output.background,
+                overwrite,
+                progress,
+                config.output.mirror,
+                say=lambda text: print(text, file=sys.stderr),
+            )
+    finally:
+        painter.close()
+    print(f"{out}: {report.frames} frames, {report.duration_s:.1f} s; face found in {report.with_face}")
     return OK
 
 
@@ -195,6 +229,7 @@ def models_pull(kinds: Iterable[str]) -> int:
 TINY = {
     "matching": "faceshot.backbone_tiny:make_tiny",
     "liveportrait": "faceshot.animators.liveportrait.tiny:write_tiny",
+    "svd": "faceshot.animators.svd.tiny:write_tiny",
 }
 """Makers of tiny random models: a folder to the folders or files written."""
 
@@ -250,19 +285,21 @@ def _entries(kinds: Iterable[str]) -> list[Any]:
     import difflib
 
     from faceshot import weights
+    from faceshot.animators.svd.files import LISTINGS
     from faceshot.matching_files import GALLERY
     from live.errors import ConfigError
     from live.fetch import list_hub
 
+    listings = (GALLERY, *LISTINGS)
     asked = list(kinds) or list(weights.DEFAULT_KINDS)
     wanted = [one for kind in asked for one in weights.GROUPS.get(kind, (kind,))]
-    known = sorted({*(entry.kind for entry in weights.MANIFEST), *weights.GROUPS, GALLERY.kind})
+    known = sorted({*(entry.kind for entry in weights.MANIFEST), *weights.GROUPS, *(one.kind for one in listings)})
     for kind in wanted:
         if kind not in known:
             near = difflib.get_close_matches(kind, known, 1)
             guess = f" Did you mean {near[0]}?" if near else ""
             raise ConfigError(f"There is no model kind {kind!r}.{guess}", f"Known: {', '.join(known)}")
-    listed = list_hub(GALLERY) if GALLERY.kind in wanted else []
+    listed = [entry for one in listings if one.kind in wanted for entry in list_hub(one)]
     return [*(entry for entry in weights.MANIFEST if entry.kind in wanted), *listed]
 
 

@@ -1,4 +1,5 @@
-"""Every knob of the program on one page: a frozen tree read from TOML, `--set a.b=c` and options.
+"""Every knob of the program: a frozen tree read from TOML, `--set a.b=c` and options. Those of the animators are in
+`live.config_animators`, all others on this page.
 
 Precedence: option, `--set`, environment, file, default. An error names the place, the dotted key, the bad value and
 the nearest valid key.
@@ -14,8 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from live.config_animators import LivePortraitConfig, SvdConfig, Table
 from live.errors import ConfigError
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "RemoteConfig",
     "ServerConfig",
     "SourceConfig",
+    "SvdConfig",
     "TrackerConfig",
     "all_keys",
     "load_config",
@@ -43,11 +46,7 @@ __all__ = [
 ENVIRONMENT = {"FACESHOT_MODELS": "models.folder"}
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, coerce_numbers_to_str=True)
-
-
-class SourceConfig(_Table):
+class SourceConfig(Table):
     """Where motion comes from."""
 
     spec: str = Field("auto", min_length=1)
@@ -64,7 +63,7 @@ class SourceConfig(_Table):
     """Frame rate in Hz asked of a camera."""
 
 
-class TrackerConfig(_Table):
+class TrackerConfig(Table):
     """How the face is found."""
 
     kind: Literal["auto", "landmarker", "facemesh", "matching"] = "auto"
@@ -72,7 +71,7 @@ class TrackerConfig(_Table):
     `matching` is for `faceshot render` with faces that are not human; see the table `matching`."""
 
 
-class MatchingConfig(_Table):
+class MatchingConfig(Table):
     """Landmarks by diffusion features: of characters, and of drivers that are not human."""
 
     backbone: Literal["sd15-ip", "sd21-plain"] = "sd15-ip"
@@ -93,14 +92,14 @@ class MatchingConfig(_Table):
     """Numbers of the UNet; `auto`: float16 on CUDA, float32 elsewhere."""
 
 
-class CharacterConfig(_Table):
+class CharacterConfig(Table):
     """Who is on air."""
 
     spec: str = "mika"
     """A bundled name, a picture or a `.faceshot` file."""
 
 
-class GainsConfig(_Table):
+class GainsConfig(Table):
     """How strongly motion is carried over; 1 is as performed."""
 
     head: float = Field(1.0, ge=0, le=2)
@@ -113,7 +112,7 @@ class GainsConfig(_Table):
     """Lips and jaw."""
 
 
-class MotionConfig(_Table):
+class MotionConfig(Table):
     """How the performer's motion becomes the character's."""
 
     gains: GainsConfig = GainsConfig()
@@ -127,72 +126,18 @@ class MotionConfig(_Table):
     """Blink, breathe and sway while nobody is in front of the camera."""
 
 
-class LivePortraitConfig(_Table):
-    """The photo-real animator; needs torch, `faceshot models pull liveportrait`, and a GPU to be live."""
-
-    variant: Literal["human", "animals"] = "human"
-    """Which weights: `animals` are `faceshot models pull liveportrait_animals`."""
-    device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
-    """Where it runs; `auto` takes a GPU when there is one."""
-    precision: Literal["auto", "fp16", "fp32"] = "auto"
-    """Of the two large networks; `auto` is fp16 on CUDA, and a CPU always uses fp32. A GPU that draws black in fp16 is
-    found at the start."""
-    compile: bool = False
-    """Let torch.compile fuse the large networks: minutes once, then faster."""
-    motion: Literal["live", "relative", "absolute"] = "live"
-    """`live`: calibrated and smoothed. The others are the published rules, with the first frame as reference."""
-    region: Literal["all", "exp", "pose", "lip", "eyes"] = "all"
-    """What of the performer's motion is used."""
-    crop: str = "auto"
-    """What of the picture is animated: `auto` (the square that was drawn in the editor, else around the face), `whole`,
-    or a square `left,top,side` in pixels."""
-    people: Literal["first", "all"] = "first"
-    """`all`: everybody in the picture moves."""
-    cut_out: bool = False
-    """Cut the figure out of an opaque picture, where its background is plain enough."""
-    stitching: bool = True
-    """Keep the shoulders where they are."""
-    normalize_lip: bool = True
-    """Close a mouth that is open in the picture, at rest."""
-    eye_retargeting: bool = True
-    """Close eyes that are larger than the performer's wholly."""
-    multiplier: float = Field(1.0, ge=0, le=3)
-    """Last scaling of all motion."""
-    expression_friendly: bool = True
-    """With `motion = "relative"` on a picture: scale the motion by the sizes of the two faces (published as
-    `driving_option`)."""
-    retarget_eyes: bool = False
-    """Portrait videos, published as `flag_eye_retargeting`: eyes as open as the driver's. With relative motion nothing
-    else of it is left then."""
-    retarget_lips: bool = False
-    """The same for the lips, published as `flag_lip_retargeting`."""
-    source_eye_retargeting: bool = False
-    """Portrait videos, published as `flag_source_video_eye_retargeting`: eyes as open as in the first frame."""
-    observation_variance: float = Field(3e-7, gt=0, le=1e-2)
-    """Portrait videos: larger is smoother (published as `driving_smooth_observation_variance`)."""
-    pitch: float = Field(1.0, ge=0, le=2)
-    """Gain of nodding, on top of `motion.gains.head`."""
-    yaw: float = Field(1.0, ge=0, le=2)
-    """Gain of turning."""
-    roll: float = Field(1.0, ge=0, le=2)
-    """Gain of tilting."""
-    translation: float = Field(1.0, ge=0, le=2)
-    """Gain of moving sideways, up and down."""
-    scale: float = Field(0.3, ge=0, le=2)
-    """Gain of coming nearer; low, because it is what trembles most."""
-
-
-class AnimatorConfig(_Table):
+class AnimatorConfig(Table):
     """What draws the character."""
 
-    kind: Literal["warp", "liveportrait"] = "warp"
-    """`warp` runs everywhere; `liveportrait` is photo-real and needs a GPU to be live."""
+    kind: Literal["warp", "liveportrait", "svd"] = "warp"
+    """`warp` runs everywhere; `liveportrait` is photo-real and needs a GPU to be live, as does `svd`."""
     max_side_px: int = Field(512, ge=128, le=1024)
     """Longest side of the rendered picture in pixels; a smaller character keeps its size."""
     liveportrait: LivePortraitConfig = LivePortraitConfig()
+    svd: SvdConfig = SvdConfig()
 
 
-class OutputConfig(_Table):
+class OutputConfig(Table):
     """Where pictures go."""
 
     sinks: tuple[str, ...] = ()
@@ -211,7 +156,7 @@ class OutputConfig(_Table):
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
-class ServerConfig(_Table):
+class ServerConfig(Table):
     """The control page and the viewers."""
 
     enabled: bool = True
@@ -236,7 +181,7 @@ class ServerConfig(_Table):
     """Private key (PEM) of `cert`."""
 
 
-class RemoteConfig(_Table):
+class RemoteConfig(Table):
     """Who comes over WebRTC."""
 
     codec: Literal["h264", "vp8"] = "h264"
@@ -249,7 +194,7 @@ class RemoteConfig(_Table):
     """Pass the driver's sound on to viewers, where the driver sends any."""
 
 
-class IceServerConfig(_Table):
+class IceServerConfig(Table):
     """A STUN or TURN server."""
 
     urls: tuple[str, ...] = Field(min_length=1)
@@ -273,21 +218,21 @@ class IceServerConfig(_Table):
         return urls
 
 
-class IceConfig(_Table):
+class IceConfig(Table):
     """How peers outside of the local network find each other; inside none of it is needed."""
 
     servers: tuple[IceServerConfig, ...] = ()
     """`[[ice.servers]]` tables with urls, username, credential; used by the server and told to every peer."""
 
 
-class ModelsConfig(_Table):
+class ModelsConfig(Table):
     """Where model files are."""
 
     folder: Path | None = None
     """Searched first; FACESHOT_MODELS in the environment goes before it."""
 
 
-class Config(_Table):
+class Config(Table):
     """The whole program."""
 
     source: SourceConfig = SourceConfig()

@@ -25,6 +25,9 @@ T = TypeVar("T")
 U = TypeVar("U")
 T_co = TypeVar("T_co", covariant=True)
 
+SPREAD = 4  # a late window reaches back over so many times its stride; what is older is lost
+PACE_SHARE = 0.1  # of the newest gap in the pace
+
 
 class Closed(Exception):
     """The edge was closed and nothing is left in it."""
@@ -61,7 +64,7 @@ class EdgeStats:
     """Counters of one edge. `dropped` is by reason:
 
     "newer" (overwritten by a newer one), "stale" (too old when read), "full" (a live `Lossless` had no room),
-    "epoch" (begun before a reset), "lead-in" (only filled the first window).
+    "epoch" (begun before a reset).
     """
 
     put: int = 0
@@ -247,10 +250,14 @@ class Lossless(Generic[T]):
 
 
 class Window(Generic[T]):
-    """Gathers the newest `size` packets and hands them on every `stride` new ones. `put` never waits.
+    """Gathers packets and hands them on every `stride` new ones, after the ones before. `put` never waits.
 
-    A late reader gets the newest window; the packets that were new for nobody are counted as "newer". The first
-    window needs `size` packets although it brings pictures for its last `stride` only: the rest is "lead-in".
+    A late reader finds more than `stride` new ones: it gets `stride` of them, evenly spread over what came and the
+    newest always among them, so that motion goes on at a lower rate instead of jumping. The others are counted as
+    "newer".
+
+    Attributes:
+        pace_ns: time between two packets as they come now; 0 before the second.
     """
 
     def __init__(self, name: str, clock: Clock, size: int, stride: int) -> None:
@@ -258,29 +265,36 @@ class Window(Generic[T]):
             raise ValueError(f"edge {name}: stride must be within 1..{size} (the window's size), got {stride}.")
         self.name = name
         self.stats = EdgeStats()
+        self.pace_ns = 0.0
         self._clock = clock
         self._stride = stride
-        self._items: deque[Packet[T]] = deque(maxlen=size)
-        self._fresh = 0
-        self._reason = "lead-in"
+        self._taken: deque[Packet[T]] = deque(maxlen=size)
+        self._fresh: deque[Packet[T]] = deque()
+        self._last_put_ns: int | None = None
         self._ready = asyncio.Event()
         self._closed = False
 
     @property
     def depth(self) -> int:
-        return self._fresh
+        return len(self._fresh)
 
     @property
     def age_ms(self) -> float:
-        fresh = min(self._fresh, len(self._items))
-        return ms(self._clock.now_ns() - self._items[-fresh].t_capture_ns) if fresh else 0.0
+        return ms(self._clock.now_ns() - self._fresh[0].t_capture_ns) if self._fresh else 0.0
 
     def put_nowait(self, packet: Packet[T]) -> None:
         if self._closed:
             return
-        self._items.append(packet)
-        self._fresh += 1
+        self._fresh.append(packet)
         self.stats.put += 1
+        if len(self._fresh) > SPREAD * self._stride:
+            self._fresh.popleft()
+            self.stats.drop("newer")
+        now_ns = self._clock.now_ns()
+        if self._last_put_ns is not None:
+            gap_ns = now_ns - self._last_put_ns
+            self.pace_ns += (gap_ns - self.pace_ns) * (PACE_SHARE if self.pace_ns else 1.0)
+        self._last_put_ns = now_ns
         self._ready.set()
 
     async def put(self, packet: Packet[T]) -> None:
@@ -290,25 +304,31 @@ class Window(Generic[T]):
         return
 
     async def get_window(self) -> list[Packet[T]]:
-        """The newest `size` packets, once `stride` of them are new. Raises `Closed` once closed and fewer are left."""
-        while len(self._items) < (self._items.maxlen or 1) or self._fresh < self._stride:
+        """The last packets, `size` at most and fewer at the start, once `stride` of them are new.
+
+        Raises `Closed` once closed and fewer are left.
+        """
+        while len(self._fresh) < self._stride:
             if self._closed:
                 raise Closed(self.name)
             self._ready.clear()
             await self._ready.wait()
+        fresh = tuple(self._fresh)
+        self._fresh.clear()
+        chosen = [fresh[(i + 1) * len(fresh) // self._stride - 1] for i in range(self._stride)]
+        self._taken.extend(chosen)
         self.stats.taken += self._stride
-        self.stats.drop(self._reason, self._fresh - self._stride)
-        self._fresh, self._reason = 0, "newer"
-        return list(self._items)
+        self.stats.drop("newer", len(fresh) - self._stride)
+        return list(self._taken)
 
     async def get(self) -> Packet[T]:
         """The last packet of the next window."""
         return (await self.get_window())[-1]
 
     def clear(self, reason: str) -> None:
-        self.stats.drop(reason, self._fresh)
-        self._items.clear()
-        self._fresh, self._reason = 0, "lead-in"
+        self.stats.drop(reason, len(self._fresh))
+        self._fresh.clear()
+        self._taken.clear()
 
     def close(self) -> None:
         self._closed = True

@@ -83,9 +83,6 @@ def _why(error: Exception) -> str:
     return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error)
 
 
-_MAX_LISTED_BYTES = 64 << 20
-
-
 def list_hub(
     listing: Listing,
     opener: Callable[[str], IO[bytes] | Any] = lambda url: urllib.request.urlopen(url, timeout=_TIMEOUT_S),
@@ -106,6 +103,9 @@ def list_hub(
         raise LiveError(f"The files of {listing.repo} could not be listed: {reason}.", by_hand) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LiveError(f"What {listing.repo} answered is no list of files ({error}).", by_hand) from None
+    came = {entry.file.removeprefix(f"{listing.folder}/") for entry in entries}
+    if lacking := [path for path in listing.paths if path not in came]:
+        raise LiveError(f"{listing.repo} has no {', '.join(lacking)} (any more).", by_hand)
     if not entries:
         raise LiveError(f"{listing.repo} lists no files {listing.below}*{'/'.join(listing.suffixes)}.", by_hand)
     return entries
@@ -115,7 +115,8 @@ def _is_wanted(listing: Listing, row: dict[str, Any]) -> bool:
     path = row["path"]
     safe = ".." not in path.split("/") and not path.startswith("/") and "\\" not in path
     wanted = row["type"] == "file" and path.startswith(listing.below) and path.endswith(listing.suffixes)
-    return bool(wanted and safe and 0 < row["size"] <= _MAX_LISTED_BYTES)
+    wanted = wanted and (not listing.paths or path in listing.paths)
+    return bool(wanted and safe and 0 < row["size"] <= listing.most_bytes)
 
 
 def _listed(listing: Listing, row: dict[str, Any]) -> Entry:

@@ -1,13 +1,12 @@
-"""The story of a show: three loops and the edges between them.
+"""The story of a show: four loops and the edges between them.
 
-    feed ──captured──► track loop ──states──► render loop ──frames──► sinks, viewers
+    feed ──captured──► track loop ──states──► render loop ──playout──► show loop ──frames──► sinks, viewers
         CameraImage  (track worker) FaceState (render worker) Rendered
 
 Each loop takes from one edge and puts onto the next; the work runs in a worker thread, so the tracker looks at frame
-n + 1 while frame n is drawn. In a live show the edges are `Latest`: what is slow skips frames and is never late.
-Offline they are `Lossless`: every frame exactly once. While no face state comes (no camera yet, unplugged, tracker
-still loading) the idle loop sends lost ones at the output rate, so the character breathes and blinks on.
-
+n + 1 while frame n is drawn. In a live show the edges are `Latest`, or `Window` before an animator that draws several
+frames at once: what is slow skips frames and is never late. Offline they are `Lossless`: every frame exactly once.
+While no face state comes (no camera yet, unplugged) the idle loop sends lost ones: the character breathes and blinks.
 What was begun before a switch of source or character carries an old epoch and is thrown away when it arrives.
 """
 
@@ -21,11 +20,13 @@ from faceshot.animators import Animator
 from faceshot.types import CameraImage, Character, FaceState
 from live.air import IDLE_SEQ, Air
 from live.clock import Clock
-from live.edges import Closed, Edge, Latest, Lossless, Packet, Window
+from live.edges import Edge, Latest, Lossless, Packet
 from live.errors import LiveError
 from live.face_finder import FaceFinder
 from live.feed import Feed
+from live.playout import Playout
 from live.puppet import Puppet
+from live.states import States
 from live.stats import Stats
 from live.workers import Worker
 
@@ -68,10 +69,10 @@ class Pipeline:
         self.captured: Edge[CameraImage | FaceState] = (
             Lossless("captured", clock) if offline else Latest("captured", clock, STALE_MS)
         )
-        self.states: Edge[FaceState] = Latest("none yet", clock)
-        self._window: object = None
-        self._fit_states()
-        stats.watch(self.captured.stats)
+        self.states = States(clock, stats, puppet.animator.window, offline, STALE_MS)
+        self.playout = Playout(clock)
+        for edge in (self.captured.stats, self.playout.edge.stats):
+            stats.watch(edge)
         self._group: asyncio.TaskGroup
         self._source_task: asyncio.Task[None] | None = None
         self._idle_task: asyncio.Task[None]
@@ -85,7 +86,7 @@ class Pipeline:
         self._group = group
         self._idle_task = group.create_task(self._idle_loop())
         group.create_task(self._track_loop())
-        return group.create_task(self._render_loop(), name="rendering")
+        return group.create_task(self._draw_and_show(), name="rendering")
 
     async def _source_loop(self, feed: Feed) -> None:
         try:
@@ -113,17 +114,27 @@ class Pipeline:
                 await self.states.put(packet.carry(state, stages_ns))
         self.states.close()
 
+    async def _draw_and_show(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._show_loop())
+            await self._render_loop()
+
     async def _render_loop(self) -> None:
-        while packets := await self._next_states():
+        while packets := await self.states.get():
             if self.air.paused:
                 self.stats.drop("paused", int(packets[-1].seq != IDLE_SEQ))
                 continue
-            for picture in await self.render_worker.run(self.puppet.perform, packets, self.air.hidden):
-                if not self._outdated(picture):
-                    await self.air.show(picture)
+            pictures = await self.render_worker.run(self.puppet.perform, packets, self.air.hidden, self.states.pace_ns)
+            await self.playout.put([picture for picture in pictures if not self._outdated(picture)])
             self._first_picture.set()
-            self._fit_states()
+            self.states.fit(self.puppet.animator.window)
         self._idle_task.cancel()
+        self.playout.close()
+
+    async def _show_loop(self) -> None:
+        async for picture in self.playout:
+            if not self._outdated(picture):
+                await self.air.show(picture)
         self.air.close()
 
     async def _idle_loop(self) -> None:
@@ -135,7 +146,7 @@ class Pipeline:
             wake_ns = self._heard_ns + SILENCE_NS
             if now_ns >= wake_ns:
                 wake_ns = now_ns + round(1e9 / self.fps)
-                if self.states.depth == 0 or isinstance(self.states, Window):
+                if self.states.hungry:
                     lost = FaceState.lost(self.puppet.character.size_wh)
                     self.states.put_nowait(Packet(IDLE_SEQ, now_ns, lost, self.epoch, t_media_ns=now_ns))
             await self.clock.sleep_until_ns(wake_ns)
@@ -167,13 +178,14 @@ class Pipeline:
         await self.render_worker.run(self.puppet.swap, character, animator)
         self.new_epoch()
         self.air.size_wh = character.size_wh
-        self._fit_states()
+        self.states.fit(self.puppet.animator.window)
 
     def new_epoch(self) -> None:
         """What is on its way now will not be shown."""
         self.epoch += 1
         self.captured.clear("epoch")
         self.states.clear("epoch")
+        self.playout.clear()
 
     def finish(self) -> None:
         """Let what is on its way drain; then `run` returns."""
@@ -182,29 +194,7 @@ class Pipeline:
             self._source_task.cancel()
         self.captured.close()
 
-    async def _next_states(self) -> list[Packet[FaceState]]:
-        while True:
-            edge = self.states
-            try:
-                return await edge.get_window() if isinstance(edge, Window) else [await edge.get()]
-            except Closed:
-                if edge is self.states:
-                    return []
-
     def _outdated(self, packet: Packet[Any]) -> bool:
         if packet.epoch != self.epoch:
             self.stats.drop("epoch")
         return packet.epoch != self.epoch
-
-    def _fit_states(self) -> None:
-        """Give `states` the shape that the animator wants; a fallback or another character may have changed it."""
-        window = self.puppet.animator.window
-        if window == self._window:
-            return
-        old, self._window = self.states, window
-        self.states = Window("states", self.clock, window.size, window.stride)
-        if window.size == 1:
-            self.states = Lossless("states", self.clock) if self.offline else Latest("states", self.clock, STALE_MS)
-        self.stats.watch(self.states.stats)
-        old.clear("epoch")
-        old.close()

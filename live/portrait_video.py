@@ -20,7 +20,8 @@ from faceshot.rest_crops import rest_crops_of
 from faceshot.types import CameraImage
 from live.errors import SinkError, SourceError
 from live.kept_states import KeptStates
-from live.render import Progress, Report
+from live.performance import Progress
+from live.render import Report
 from live.sinks.canvas import Canvas
 from live.stages import Tracker
 from live.video_reader import VideoReader

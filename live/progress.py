@@ -14,7 +14,12 @@ __all__ = ["StageProgress", "progress_bars", "stage_bars"]
 StageProgress = Callable[[str, int, int | None], None]
 """Called with the name of a stage, how much of it is done, and how much there is (None when unknown)."""
 
-_WORDS = {"track": "finding the face", "draw": "drawing"}
+_WORDS = {
+    "load": "loading networks",
+    "track": "finding the face",
+    "denoise": "denoising",
+    "draw": "drawing",
+}
 
 
 @contextmanager

@@ -9,13 +9,14 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from faceshot.animators import Animator
+from faceshot.animators import Animator, Gradual
 from faceshot.animators.output import mirrored
-from faceshot.errors import FaceshotError
+from faceshot.errors import FaceshotError, OutOfMemory
 from faceshot.puppeteer import Puppeteer
 from faceshot.types import Character, Drive, FaceState, Rendered
 from live.clock import Clock
 from live.edges import Packet
+from live.ladder import Ladder
 
 __all__ = ["Puppet", "prepare"]
 
@@ -41,6 +42,8 @@ def prepare(make_animator: Callable[[], Animator], character: Character) -> Anim
 class Puppet:
     """Turns face states into pictures and never raises: a failing animator is replaced by `make_fallback()`, and when
     that fails too the picture is blank. There is no camera image here that could be shown.
+
+    A `Gradual` animator draws worse while it cannot keep up, or when memory is full, before it is replaced.
 
     Args:
         animator: with the character loaded.
@@ -77,6 +80,8 @@ class Puppet:
         self._fault: str | None = None
         self._fallen_back = False
         self._late = 0
+        self._ladder = _ladder_of(animator)
+        self._rung_note: str | None = None
         self._drawn: deque[tuple[Packet[FaceState], Drive]] = deque(maxlen=animator.window.size)
         self._last_ns: int | None = None
         self._asked: deque[Callable[[], None]] = deque()
@@ -93,24 +98,27 @@ class Puppet:
         """Call `wish` in the render worker before the next picture. Callable from any thread."""
         self._asked.append(wish)
 
-    def perform(self, packets: Sequence[Packet[FaceState]], hidden: bool) -> list[Packet[Rendered]]:
+    def perform(
+        self, packets: Sequence[Packet[FaceState]], hidden: bool, pace_ns: float = 0.0
+    ) -> list[Packet[Rendered]]:
         """One picture per new drive, in the packet of its face state.
 
         Args:
             packets: the animator's window, oldest first; one packet for a per-frame animator.
             hidden: motion goes on, but the pictures are blank.
+            pace_ns: time between two packets as they come now; 0 when a late picture makes nobody fall behind.
         """
         while self._asked:
             self._asked.popleft()()
         self._fault = None
         t0 = self._begun_ns = self._clock.now_ns()
-        self._retarget(packets)
+        fresh = self._retarget(packets)
         t1 = self._clock.now_ns()
-        pictures = [self.blank] if hidden else self._render([drive for _, drive in self._drawn])
+        pictures = [self.blank] if hidden else self._render([drive for _, drive in self._drawn], fresh, pace_ns)
         if self.mirror:
             pictures = [mirrored(picture) for picture in pictures]
         stages = {"retarget": t1 - t0, "render": self._clock.now_ns() - t1}
-        self._message = self._fault or self._standing
+        self._message = self._fault or self._standing or self._rung_note or getattr(self.animator, "note", None)
         self._begun_ns = None
         late = list(packets)[-len(pictures) :]
         return [packet.carry(picture, stages) for packet, picture in zip(late, pictures, strict=True)]
@@ -123,6 +131,7 @@ class Puppet:
         self._message = self._standing = None
         self._fallen_back = False
         self._late = 0
+        self._ladder, self._rung_note = _ladder_of(animator), None
         self._drawn = deque(maxlen=animator.window.size)
         self.puppeteer.set_character(character)
         _close(old)
@@ -138,11 +147,11 @@ class Puppet:
         """Free the animator."""
         _close(self.animator)
 
-    def _retarget(self, packets: Sequence[Packet[FaceState]]) -> None:
+    def _retarget(self, packets: Sequence[Packet[FaceState]]) -> int:
+        """Step the puppeteer by each packet that is new; how many there were."""
         known = {id(packet) for packet, _ in self._drawn}
-        for packet in packets:
-            if id(packet) in known:  # its window overlaps the last one
-                continue
+        fresh = [packet for packet in packets if id(packet) not in known]  # its window overlaps the last one
+        for packet in fresh:
             t_ns = packet.t_media_ns if self._media_time else packet.t_capture_ns
             dt_s = (t_ns - self._last_ns) / 1e9 if self._last_ns is not None else 1 / 30
             self._last_ns = t_ns
@@ -152,32 +161,66 @@ class Puppet:
                 self._report("The motion of one frame could not be used", error)
                 drive = Drive.neutral(self.character)
             self._drawn.append((packet, drive))
+        return len(fresh)
 
-    def _render(self, drives: Sequence[Drive]) -> list[Rendered]:
+    def _render(self, drives: Sequence[Drive], fresh: int, pace_ns: float) -> list[Rendered]:
         begun_ns = self._clock.now_ns()
         try:
-            pictures = self.animator.render(drives)
+            pictures = self._rendered(drives)
         except Exception as error:
             if not self._fallen_back:
                 self._fall_back(error)
         else:
-            self._watch((self._clock.now_ns() - begun_ns) / len(pictures))
+            self._watch(self._clock.now_ns() - begun_ns, len(pictures), pace_ns)
             return pictures
         try:
-            return self.animator.render(drives[-1:])
+            new = drives[-fresh:] if fresh and self.animator.window.size == 1 else drives[-1:]
+            return [picture for drive in new for picture in self.animator.render([drive])]
         except Exception as error:
             self._report("Nothing can be drawn; the picture is blank", error)
             return [self.blank]
 
-    def _watch(self, picture_ns: float) -> None:
-        """Replace an animator that says how long it may take when it keeps taking longer."""
-        limit_s: float | None = getattr(self.animator, "late_after_s", None)
-        if limit_s is None or self._media_time:
+    def _rendered(self, drives: Sequence[Drive]) -> list[Rendered]:
+        """What the animator draws, on the best rung that fits into memory."""
+        while True:
+            try:
+                return self.animator.render(drives)
+            except OutOfMemory as error:
+                if self._ladder is None or self._ladder.bottom:
+                    raise
+                self._take(self._ladder.out_of_memory(), error.message.rstrip("."))
+
+    def _watch(self, work_ns: int, count: int, pace_ns: float) -> None:
+        """Let an animator that cannot keep up draw worse, or replace it when it keeps taking far too long."""
+        if self._media_time:
             return
+        if self._ladder is not None:
+            was = self._ladder.rung
+            rung = self._ladder.took(work_ns, pace_ns * count)
+            if rung != was:
+                took = f"{count} pictures took {work_ns / 1e6:.0f} of {pace_ns * count / 1e6:.0f} ms"
+                try:
+                    self._take(rung, took if rung > was else "")
+                except Exception as error:
+                    self._fall_back(error)
+                    return
+        limit_s: float | None = getattr(self.animator, "late_after_s", None)
+        if limit_s is None:
+            return
+        picture_ns = work_ns / count
         self._late = self._late + 1 if picture_ns > limit_s * 1e9 else 0
         if self._late >= LATE_PICTURES:
             what = f"a picture takes {picture_ns / 1e9:.1f} s, {limit_s:g} s is the most that is live."
             self._fall_back(FaceshotError(f"This machine is too slow for it: {what}"))
+
+    def _take(self, rung: int, why: str) -> None:
+        """Draw on another rung of the ladder, and say so."""
+        assert isinstance(self.animator, Gradual)
+        self.animator.take_rung(rung)
+        self._drawn = deque(self._drawn, maxlen=self.animator.window.size)
+        name = self.animator.rungs[rung].name
+        self._rung_note = f"Drawing with {name}: {why or 'that is what fits now'}." if rung else None
+        log.warning("%s", self._rung_note or f"Drawing with {name} again.")
 
     def _fall_back(self, error: Exception) -> None:
         self._fallen_back = True
@@ -190,6 +233,7 @@ class Puppet:
             return
         _close(self.animator)
         self.animator = animator
+        self._ladder, self._rung_note = _ladder_of(animator), None
         self._drawn = deque(self._drawn, maxlen=animator.window.size)
 
     def _report(self, what: str, error: Exception) -> None:
@@ -197,6 +241,10 @@ class Puppet:
         if text != self._message:  # once, not once a frame
             log.warning(text, exc_info=None if isinstance(error, FaceshotError) else error)
         self._fault = text
+
+
+def _ladder_of(animator: Animator) -> Ladder | None:
+    return Ladder(animator.rungs) if isinstance(animator, Gradual) else None
 
 
 def _close(animator: Animator) -> None:

@@ -23,7 +23,7 @@ from live.sinks.canvas import Canvas, parse_background
 from live.stages import Tracker
 from live.video_writer import VideoWriter, check_output
 
-__all__ = ["Progress", "Report", "render"]
+__all__ = ["Report", "prepare", "render"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,9 @@ def render(
         def crops() -> KeptStates | None:
             return kept.enter_context(closing(KeptStates(out.absolute().parent))) if animator.needs_crop else None
 
-        performance, puppeteer = _prepared(character, drive, make_tracker, crops(), settings, progress)
+        performance, puppeteer = prepare(character, drive, make_tracker, crops(), settings, progress)
         cast = [
-            _prepared(who, other, make_tracker, crops(), settings, progress)
+            prepare(who, other, make_tracker, crops(), settings, progress)
             for who, other in zip(getattr(animator, "cast", [])[1:], others, strict=False)
         ]
         writer = VideoWriter(
@@ -108,7 +108,7 @@ def render(
     return Report(len(performance.states), found, float(length_pts * performance.time_base))
 
 
-def _prepared(
+def prepare(
     character: Character,
     drive: str | Path,
     make_tracker: Callable[[], Tracker],

@@ -59,6 +59,7 @@ class Parts:
         calibrate: a character to the same with what its animator would like to know of it; takes seconds, so a show
             begins without.
         phone: the inlet that `make_source` uses for `phone`.
+        loading: what of the animator is being loaded now, for the user; None when nothing is.
     """
 
     open_character: Callable[[str], Character]
@@ -72,6 +73,7 @@ class Parts:
     make_worker: Callable[[str], Worker]
     calibrate: Callable[[Character], Character] = _as_it_is
     phone: PhoneInlet | None = None
+    loading: Callable[[], str | None] = lambda: None
 
 
 class Show:
@@ -276,6 +278,7 @@ class Show:
             "message": self._feed.message
             or self._finder.message
             or (puppet.message if puppet else None)
+            or self._parts.loading()
             or self._message,
             "size_wh": list(self._air.size_wh),
         }

@@ -53,6 +53,17 @@ def shared_models() -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_svd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with a small random SVD and its adapter. Read only: tests that change files copy it."""
+    pytest.importorskip("torch", reason="torch is not installed: pip install '.[gpu]'")
+    from faceshot.animators.svd.tiny import write_tiny
+
+    folder = tmp_path_factory.mktemp("svd")
+    assert all(path.is_file() for path in write_tiny(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium or Chrome for playwright's `executable_path`."""
     for name in ("chromium", "chromium-browser", "google-chrome"):

@@ -25,6 +25,7 @@ TESTED_ELSEWHERE = {
     "live/__main__.py": "one line",
     "live/commands.py": "tests/live/test_cli.py runs the commands",
     "live/cli_gallery.py": "tests/live/test_matching_commands.py types its commands",
+    "live/config_animators.py": "tests/live/test_config.py reads all tables",
     "live/devices.py": "tests/live/test_cli.py runs `faceshot devices`",
     "live/machine.py": "tests/live/test_doctor.py hands `diagnose` a made-up one; test_cli.py runs the real",
     "live/performance.py": "tests/live/test_render.py and test_landmarks_export.py track with it",
@@ -42,6 +43,7 @@ TESTED_ELSEWHERE = {
 TESTED_TOGETHER = {
     "faceshot/animators/warp/": "tests/faceshot/animators/test_warp.py",
     "faceshot/animators/liveportrait/": "tests/faceshot/animators/test_liveportrait.py",
+    "faceshot/animators/svd/": "tests/faceshot/animators/test_svd.py",
     "faceshot/assets/": "tests/faceshot/test_assets.py",
 }
 

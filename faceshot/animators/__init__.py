@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from faceshot.types import Character, Drive, Rendered
 
-__all__ = ["Animator", "Window"]
+__all__ = ["Animator", "Gradual", "Rung", "Window"]
 
 
 class Window(NamedTuple):
     """How many drives an animator wants at once; the pipeline builds its edge from it.
 
     Attributes:
-        size: drives in one call of `render`.
+        size: drives in one call of `render` at most; at the start, and after a cut, there are fewer.
         stride: new drives between two calls.
         lookahead: drives of the future that the first emitted frame waits for.
     """
@@ -22,6 +22,18 @@ class Window(NamedTuple):
     size: int = 1
     stride: int = 1
     lookahead: int = 0
+
+
+class Rung(NamedTuple):
+    """One way of drawing, of an animator that knows several.
+
+    Attributes:
+        name: for people: "2 steps at 384 px".
+        cost: of a picture, in any unit that all rungs of an animator share.
+    """
+
+    name: str
+    cost: float
 
 
 class Animator(Protocol):
@@ -47,3 +59,19 @@ class Animator(Protocol):
 
     def close(self) -> None:
         """Free what `load` took. The animator is not used afterwards."""
+
+
+@runtime_checkable
+class Gradual(Protocol):
+    """What an animator may offer besides: to draw worse, and so faster, when it cannot keep up.
+
+    Attributes:
+        rungs: the best first.
+        rung: the index of the one in use, 0 at first.
+    """
+
+    rungs: Sequence[Rung]
+    rung: int
+
+    def take_rung(self, rung: int) -> None:
+        """Draw on another rung from the next `render` on; `window` may change with it. The motion goes on."""

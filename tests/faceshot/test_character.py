@@ -17,6 +17,7 @@ from faceshot.character import (
     character_from_picture,
     open_character,
     read_character,
+    read_landmarks,
     resize,
     write_character,
 )
@@ -331,3 +332,11 @@ def test_resizing_takes_the_landmarks_along() -> None:
     small = resize(made, 100)
     assert small.size_wh == (100, 80) and np.allclose(small.points_xy, points() / 2)
     assert small.arrays == {} and small.name == made.name and (small.visible == made.visible).all()
+
+
+def test_wflw_landmarks_are_understood(tmp_path: Path) -> None:
+    wflw = np.random.default_rng(0).uniform(20, 180, (98, 2))
+    (tmp_path / "wflw.json").write_text(json.dumps({"landmarks": wflw.tolist()}))
+    made = read_landmarks(tmp_path / "wflw.json", (200, 200))
+    assert np.abs(made.points_xy[[0, 16, 48, 68]] - wflw[[0, 32, 76, 96]]).max() < 1e-4
+    assert np.abs(made.points_xy[18] - (wflw[34] + wflw[41]) / 2).max() < 1e-4

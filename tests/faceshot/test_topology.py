@@ -1,5 +1,8 @@
 """Index sets: complete, mirror-symmetric, and in the right places on a real face."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -22,6 +25,7 @@ from faceshot.topology import (
     PARTS,
     PUPIL_LEFT,
     PUPIL_RIGHT,
+    WFLW_TO_70,
 )
 
 
@@ -77,3 +81,21 @@ def test_the_points_lie_where_their_names_say_on_a_real_face(shared_media, name)
     assert y[33] < y[51] < y[57] < y[8], "nose, upper lip, lower lip, chin"
     assert x[48] < x[60] < x[64] < x[54], "the inner lips lie within the outer ones"
     assert np.abs(y[MIRROR_70] - y).max() < 0.15 * width, "partners are level on an upright head"
+
+
+def test_wflw_points_by_the_published_map(shared_golden: Path) -> None:
+    golden = json.loads((shared_golden / "faceshot" / "landmark_maps.json").read_text())
+    for ours, published in zip(WFLW_TO_70[:68], golden["map_98_to_68"], strict=True):
+        assert {str(i): list(ours).count(i) / 2 for i in ours} == published
+    example = golden["example"]
+    mapped = np.array(example["in_98"])[WFLW_TO_70].mean(axis=1)[:68]
+    assert np.abs(mapped - next(np.array(v) for k, v in example.items() if k != "in_98")).max() < 1e-4
+
+
+def test_wflw_map_keeps_parts_and_sides():
+    assert WFLW_TO_70.shape == (70, 2) and WFLW_TO_70.max() == 97
+    used = np.unique(WFLW_TO_70)
+    assert set(range(98)) - set(used.tolist()) == {*range(1, 33, 2), 62, 66, 70, 74}  # contour, middle of the lids
+    single = WFLW_TO_70[:, 0] == WFLW_TO_70[:, 1]
+    assert single[list(JAW + NOSE + EYE_LEFT + EYE_RIGHT + LIPS_OUTER + LIPS_INNER)].all()
+    assert (~single)[list(BROW_LEFT + BROW_RIGHT)].sum() == 8

@@ -38,6 +38,7 @@ from live.workers import InlineWorker
 from tests import virtual_time
 from tests.fakes import CostlyAnimator, MemorySink, ScriptedSource, ScriptedTracker, a_character, a_face
 from tests.live.videos import write_video
+from tests.tiny_svd import tiny_svd_models
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -317,14 +318,22 @@ def tiny_models() -> Path:
     return folder
 
 
+def tiny_svd() -> Animator:
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install '.[gpu]'")
+    torch.set_num_threads(1)
+    sets = ["animator.svd.live.size=64"]
+    return build_animator("svd", load_config(sets=sets, options={"models.folder": tiny_svd_models()}))
+
+
 def tiny_liveportrait() -> Animator:
     pytest.importorskip("torch", reason="torch is not installed: pip install '.[gpu]'")
     return build_animator("liveportrait", load_config(options={"models.folder": tiny_models()}))
 
 
 ANIMATOR_CASES = [
-    *[pytest.param(lambda kind=kind: build_animator(kind), id=kind) for kind in ANIMATORS if kind != "liveportrait"],
+    pytest.param(lambda: build_animator("warp"), id="warp"),
     pytest.param(tiny_liveportrait, id="liveportrait"),
+    pytest.param(tiny_svd, id="svd"),
     pytest.param(CostlyAnimator, id="CostlyAnimator"),
 ]
 animators = pytest.mark.parametrize("make", ANIMATOR_CASES)
@@ -407,6 +416,7 @@ def test_everything_that_can_be_built_is_held_to_its_contract() -> None:
     def classes(table: dict[str, str]) -> set[type]:
         return {getattr(importlib.import_module(module), name) for module, _, name in map(_split, table.values())}
 
+    assert set(ANIMATORS) <= {case.id for case in ANIMATOR_CASES}
     assert classes(SOURCES) <= {case.kind for case in SOURCE_CASES}
     assert classes(SINKS) <= {case.kind for case in SINK_CASES}
 

@@ -163,26 +163,56 @@ def test_window_hands_on_every_stride_new_ones(virtual):
         windows = []
         for seq in range(8):
             edge.put_nowait(packet(seq))
-            if edge.depth >= 2 and seq >= 3:
+            if edge.depth == 2:
                 windows.append([p.seq for p in await edge.get_window()])
-        assert windows == [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7]]
-        assert edge.stats.dropped == {"lead-in": 2}
+        assert windows == [[0, 1], [0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7]], "the first has nothing before it"
+        assert edge.stats.dropped == {}
         assert adds_up(edge)
 
     virtual(main())
 
 
-def test_a_late_reader_of_a_window_gets_the_newest_one(virtual):
+@pytest.mark.parametrize(
+    ("waiting", "taken"), [(2, [1, 2]), (3, [1, 3]), (4, [2, 4]), (7, [3, 7]), (8, [4, 8]), (20, [16, 20])]
+)
+def test_a_late_reader_of_a_window_gets_what_came_evenly_and_the_newest(virtual, waiting, taken):
     async def main():
         edge = Window("svd", LoopClock(), size=4, stride=2)
-        for seq in range(4):
-            edge.put_nowait(packet(seq))
+        edge.put_nowait(packet(-1))
+        edge.put_nowait(packet(0))
         await edge.get_window()
-        for seq in range(4, 13):
+        for seq in range(1, waiting + 1):
             edge.put_nowait(packet(seq))
-        assert [p.seq for p in await edge.get_window()] == [9, 10, 11, 12]
-        assert edge.stats.dropped == {"lead-in": 2, "newer": 7}
+        assert [p.seq for p in await edge.get_window()] == [-1, 0, *taken]
+        assert edge.stats.dropped.get("newer", 0) == waiting - 2
         assert adds_up(edge)
+
+    virtual(main())
+
+
+def test_a_window_nobody_reads_does_not_grow(virtual):
+    async def main():
+        edge = Window("svd", LoopClock(), size=8, stride=4)
+        for seq in range(1000):
+            edge.put_nowait(packet(seq))
+        assert edge.depth == 16
+        assert adds_up(edge)
+
+    virtual(main())
+
+
+def test_a_window_knows_its_pace(virtual):
+    async def main():
+        clock = LoopClock()
+        edge = Window("svd", clock, size=8, stride=4)
+        for seq in range(60):
+            edge.put_nowait(packet(seq))
+            await clock.sleep_until_ns(clock.now_ns() + 40_000_000)
+        assert edge.pace_ns == pytest.approx(40e6)
+        for seq in range(60):
+            edge.put_nowait(packet(seq))
+            await clock.sleep_until_ns(clock.now_ns() + 20_000_000)
+        assert edge.pace_ns == pytest.approx(20e6, rel=0.02)
 
     virtual(main())
 

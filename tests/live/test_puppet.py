@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from faceshot.animators import Window
-from faceshot.errors import FaceshotError
+from faceshot.animators import Rung, Window
+from faceshot.errors import FaceshotError, OutOfMemory
 from faceshot.puppeteer import Puppeteer
 from faceshot.types import FaceState
 from live.edges import Packet
@@ -195,3 +195,96 @@ def test_a_picture_that_does_not_get_done_is_told_meanwhile_and_no_longer():
     puppet.perform([packet(0)], hidden=False)
     assert heard[0] is None and "hangs for 8 s" in heard[1]
     assert puppet.message is None
+
+
+class Graded(CostlyAnimator):
+    """An animator with rungs that cost 200, 100 and 50 ms a chunk of four; the last draws every other frame.
+
+    Args:
+        fits_from: the best rung that fits into memory.
+        speed: how much faster than that it is.
+    """
+
+    rungs = (Rung("fine", 4.0), Rung("coarse", 2.0), Rung("half", 1.0))
+
+    def __init__(self, fits_from: int = 0, speed: float = 1.0, fails=lambda n: False):
+        super().__init__(window=Window(8, 4, 3), fails=fails)
+        self.rung, self.fits_from, self.speed = 0, fits_from, speed
+        self.puppet: Puppet | None = None
+
+    def take_rung(self, rung):
+        self.rung = rung
+        self.window = Window(12, 8, 7) if rung == 2 else Window(8, 4, 3)
+
+    def render(self, drives):
+        if self.rung < self.fits_from:
+            raise OutOfMemory("The card is full.", "Close something.")
+        self.puppet._clock.now += round([200, 100, 50][self.rung] * 1e6 / self.speed)
+        return super().render(drives)
+
+
+def graded(**how) -> tuple[Graded, Puppet]:
+    animator = Graded(**how)
+    puppet = animator.puppet = a_puppet(animator)
+    return animator, puppet
+
+
+def play(puppet: Puppet, calls: int, pace_ms: float = 40.0) -> list:
+    """So many windows, one after the other."""
+    out, all_packets = [], []
+    for _ in range(calls):
+        window = puppet.animator.window
+        start = len(all_packets)
+        all_packets += [packet(i) for i in range(start, start + window.stride)]
+        out.append(puppet.perform(all_packets[-window.size :], hidden=False, pace_ns=pace_ms * 1e6))
+    return out
+
+
+def test_an_animator_that_is_late_goes_down_a_rung_and_comes_back():
+    animator, puppet = graded()
+    play(puppet, 4)
+    assert animator.rung == 1
+    assert puppet.message == "Drawing with coarse: 4 pictures took 200 of 160 ms."
+    animator.speed = 2.0
+    play(puppet, 40)
+    assert animator.rung == 0 and puppet.message is None
+
+
+def test_a_rung_with_another_window_is_drawn_with_it():
+    animator, puppet = graded(speed=0.5)
+    pictures = play(puppet, 12)
+    assert animator.rung == 2
+    assert len(pictures[-1]) == 8 and animator.calls[-1] == 12
+    assert not animator.closed
+
+
+def test_rungs_are_left_alone_when_nobody_waits():
+    animator, puppet = graded(speed=0.1)
+    animator.late_after_s = None
+    play(puppet, 10, pace_ms=0)
+    assert animator.rung == 0
+
+
+def test_a_full_memory_is_one_rung_down_in_the_same_call_and_for_good():
+    animator, puppet = graded(fits_from=1, speed=10)
+    [pictures] = play(puppet, 1)
+    assert [picture.seq for picture in pictures] == [0, 1, 2, 3]
+    assert animator.rung == 1 and not animator.closed
+    assert puppet.message == "Drawing with coarse: The card is full."
+    play(puppet, 200)
+    assert animator.rung == 1, "not tried again"
+
+
+def test_a_memory_that_is_full_on_every_rung_is_a_case_for_warp():
+    animator, puppet = graded(fits_from=9)
+    [pictures] = play(puppet, 1)
+    assert animator.closed
+    assert "drawing with warp instead: The card is full." in puppet.message
+    assert [picture.seq for picture in pictures] == [0, 1, 2, 3]
+
+
+def test_a_chunk_that_fails_is_drawn_by_warp_picture_by_picture():
+    animator, puppet = graded(fails=lambda n: n == 6)
+    first, second = play(puppet, 2)
+    assert [picture.seq for picture in (*first, *second)] == list(range(8)), "no frame is missing"
+    assert animator.closed and "drawing with warp" in puppet.message

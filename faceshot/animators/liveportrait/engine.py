@@ -7,7 +7,7 @@ holds nothing of any source.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,7 @@ from faceshot.animators.liveportrait.fast_warping import FastWarping, Prepared
 from faceshot.animators.liveportrait.keypoints import Motion
 from faceshot.animators.liveportrait.official import Heads
 from faceshot.animators.liveportrait.warping import Warped, identity_grid
+from faceshot.animators.recorded import Recorded
 from faceshot.errors import DeviceError
 from faceshot.types import UInt8
 
@@ -94,52 +95,6 @@ def out_of_memory_is_said() -> Iterator[None]:
 def _half_is_wanted(precision: Precision, device: torch.device) -> bool:
     """Never on a CPU: convolutions in 16 bits are a hundred times slower there."""
     return device.type != "cpu" and (precision == "fp16" or (precision == "auto" and device.type == "cuda"))
-
-
-class Recorded:
-    """A function of tensors, recorded once as a CUDA graph and replayed; elsewhere, or when recording fails, called.
-
-    Args:
-        work: writes nothing but its own state and results, allocates the same each time, reads nothing back.
-        examples: inputs of the shapes to come; they are overwritten by every call.
-    """
-
-    def __init__(self, work: Callable[..., tuple[Tensor, ...]], examples: Sequence[Tensor]) -> None:
-        self._work = work
-        self._inputs = [example.clone() for example in examples]
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._results: tuple[Tensor, ...] = ()
-        if self._inputs[0].is_cuda:
-            try:
-                self._record()
-            except RuntimeError as error:
-                log.warning("CUDA graph not recorded, drawing without it: %s", str(error).splitlines()[0])
-                self._graph = None
-
-    @property
-    def recorded(self) -> bool:
-        return self._graph is not None
-
-    def _record(self) -> None:
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):  # cuDNN chooses its algorithms before, not while, it is recorded
-            for _ in range(3):
-                self._work(*self._inputs)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._results = self._work(*self._inputs)
-        self._graph = graph
-
-    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """The results; the next call may write over them."""
-        if self._graph is None:
-            return self._work(*inputs)
-        for mine, new in zip(self._inputs, inputs, strict=True):
-            mine.copy_(new, non_blocking=True)
-        self._graph.replay()
-        return self._results
 
 
 class Engine:
