@@ -183,6 +183,8 @@ def models_list(as_json: bool) -> int:
     from dataclasses import asdict
 
     from faceshot import weights
+    from faceshot.animators.svd.files import LISTINGS
+    from faceshot.matching_files import GALLERY
 
     places = {entry.file: weights.find(entry.file) for entry in weights.MANIFEST}
     if as_json:
@@ -196,6 +198,8 @@ def models_list(as_json: bool) -> int:
     print()
     for word, kinds in weights.GROUPS.items():
         print(f"{word}: {', '.join(kinds)}")
+    for one in (GALLERY, *LISTINGS):
+        print(f"{one.kind}: {one.repo}, whose hub is asked for sizes when it is pulled; {one.needed_by}")
     print(f"Searched: {', '.join(str(place) for place in weights.search_folders())}")
     return OK
 

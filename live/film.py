@@ -91,6 +91,7 @@ def render_film(
             performance, painter, film, out, character, Canvas(character.size_wh, backdrop), overwrite, timed, mirror
         )
     except BaseException:
+        film.close()
         say(f"What is done is kept in {film.folder}: the same command goes on where it was.")
         raise
     film.discard()

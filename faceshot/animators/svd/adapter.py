@@ -61,6 +61,11 @@ class Conditions:
         """Number of frames."""
         return int(self.warped[0].shape[0])
 
+    @property
+    def bytes(self) -> int:
+        """Memory that all of it takes."""
+        return sum(x.numel() * x.element_size() for x in (*self.landmarks, *self.warped))
+
     def __getitem__(self, rows: slice | list[int]) -> Conditions:
         """Some of the frames."""
         return self._each(lambda x: x[rows])

@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,34 +53,31 @@ class Film:
     """
 
     def __init__(self, folder: Path, about: Mapping[str, Any], points_xy: np.ndarray, shape: tuple[int, ...]) -> None:
+        self._lock: int | None = None
         self.folder, self._shape = folder, shape
         self._about = json.loads(json.dumps(dict(about), sort_keys=True))
         self.points_xy = np.asarray(points_xy, np.float32)
         self.finished = 0
         self.state: tuple[dict[str, Tensor], dict[str, Any]] | None = None
         self.started_over = False
-        try:
+        with self._disk_faults_are_said():
             self._open()
-        except OSError as error:
-            raise FaceshotError(
-                f"The film cannot be kept in {folder}: {error.strerror or error}.",
-                "Free some disk space, or write the output into another folder.",
-            ) from None
 
     def append(self, latents: Tensor) -> None:
         """A frame that is done. It counts once `save` is called."""
-        with self._latents.open("ab") as file:
+        with self._disk_faults_are_said(), self._latents.open("ab") as file:
             file.write(latents.detach().to("cpu", torch.float16).contiguous().numpy().tobytes())
         self.finished += 1
 
     def save(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         """Where the sampler is now."""
         front = self.folder / f"front-{numbers['round']}.safetensors"
-        save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, front)
-        before = self._numbers().get("front")
-        self._write({"about": self._about, "front": front.name, "finished": self.finished, "state": dict(numbers)})
-        if before and before != front.name:
-            (self.folder / before).unlink(missing_ok=True)
+        with self._disk_faults_are_said():
+            save_file({key: value.detach().cpu().contiguous() for key, value in tensors.items()}, front)
+            before = self._numbers().get("front")
+            self._write({"about": self._about, "front": front.name, "finished": self.finished, "state": dict(numbers)})
+            if before and before != front.name:
+                (self.folder / before).unlink(missing_ok=True)
 
     def latents(self, start: int, stop: int) -> Tensor:
         """(stop - start, 4, h, w) float32 of finished frames."""
@@ -91,7 +89,17 @@ class Film:
 
     def discard(self) -> None:
         """The film is whole and shown: its parts are not needed any more."""
+        self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let others go on with it."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __del__(self) -> None:
+        self.close()
 
     @property
     def _latents(self) -> Path:
@@ -108,14 +116,44 @@ class Film:
                     f"{self.folder} is needed to keep the film in, but something else is in it.",
                     "Move it away, or choose another name for the output.",
                 )
+            self._claim()
             if self._go_on():
                 return
             self.started_over = True
+            self.close()
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._claim()
         self._write({"about": self._about, "finished": 0})
         np.save(self.folder / "points.npy", self.points_xy)
         self._latents.write_bytes(b"")
+
+    def _claim(self) -> None:
+        """Two programs that write the same film would spoil it. The claim ends with the program, however it ends."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            return
+        lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise FaceshotError(
+                f"Another program is at work on {self.folder}.", "Wait for it, or choose another name for the output."
+            ) from None
+        self._lock = lock
+
+    @contextmanager
+    def _disk_faults_are_said(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, SafetensorError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise FaceshotError(
+                f"The film cannot be kept in {self.folder}: {reason}.",
+                "Free some disk space, or write the output into another folder.",
+            ) from None
 
     def _go_on(self) -> bool:
         """Whether what is here is a whole beginning of this film."""

@@ -13,7 +13,15 @@ import torch
 from faceshot.animators.svd.checkpoints import SvdFiles, read_shapes
 from faceshot.errors import DeviceError
 
-__all__ = ["Precision", "check_memory", "free_bytes", "needed_bytes", "out_of_memory_is_said", "place"]
+__all__ = [
+    "Precision",
+    "activation_bytes",
+    "check_memory",
+    "free_bytes",
+    "needed_bytes",
+    "out_of_memory_is_said",
+    "place",
+]
 
 Precision = Literal["auto", "fp16", "bf16", "fp32"]
 
@@ -50,8 +58,13 @@ def needed_bytes(files: SvdFiles, dtype: torch.dtype, size: int) -> float:
     numbers = [sum(_count(shape) for shape in read_shapes(path).values()) for path in networks]
     # CMP and the VAE's encoder (a third of it) are in single precision always.
     weights = sum(numbers) * width + files.cmp.stat().st_size + numbers[-1] * 4 / 3
-    channels = min(read_shapes(files.unet)["conv_in.weight"][0], 320) / 320
-    return weights + _ACTIVATION_BYTES * channels * (size / 512) ** 2 * width / 2
+    return weights + activation_bytes(read_shapes(files.unet)["conv_in.weight"][0], dtype, size)
+
+
+def activation_bytes(channels: int, dtype: torch.dtype, size: int) -> float:
+    """About what one window takes besides the networks; `channels` is the width of the UNet's first block."""
+    width = torch.empty((), dtype=dtype).element_size()
+    return _ACTIVATION_BYTES * channels / 320 * (size / 512) ** 2 * width / 2
 
 
 def free_bytes(device: torch.device) -> float | None:

@@ -19,12 +19,12 @@ from torch import Tensor
 from faceshot.animators.svd.adapter import Conditions, stack
 from faceshot.animators.svd.checkpoints import SvdModels, find_files, load_models
 from faceshot.animators.svd.film import Film
-from faceshot.animators.svd.machine import check_memory, free_bytes, out_of_memory_is_said, place
+from faceshot.animators.svd.machine import activation_bytes, check_memory, free_bytes, out_of_memory_is_said, place
 from faceshot.animators.svd.sampler import Schedule, WindowSampler, guided, schedule_of
 from faceshot.animators.svd.scene import TIME_IDS, Scene, make_scene
 from faceshot.animators.svd.settings import QualitySettings
 from faceshot.animators.svd.unet import run_unet
-from faceshot.animators.svd.windows import WINDOW, guidance_ramp, guided_clip_length, triangle, views
+from faceshot.animators.svd.windows import STRIDE, WINDOW, guidance_ramp, guided_clip_length, triangle, views
 from faceshot.errors import ShapeError
 from faceshot.types import Character, Rendered, UInt8
 
@@ -155,6 +155,17 @@ class _Denoising:
         self._timesteps = torch.tensor(self._schedule.timesteps, device=models.device)
         self._ids = torch.tensor([TIME_IDS], device=models.device, dtype=models.dtype)
         self._conditions: dict[int, Conditions] = {}
+        self._keep_on = self._where_to_keep(free_bytes(models.device))
+
+    def _where_to_keep(self, free: float | None) -> torch.device:
+        """Conditions of the frames in flight (2.3 GB at 512 px in half precision) stay on a GPU that has the room."""
+        models = self._models
+        held = STRIDE * self._schedule.steps + WINDOW
+        need = held * self._scene.anchor.bytes + activation_bytes(
+            models.controlnet.config.channels[0], models.dtype, self._scene.square.size
+        )
+        fits = free is not None and free > 1.2 * need
+        return models.device if models.device.type == "cpu" or fits else torch.device("cpu")
 
     def run(self, progress: Progress) -> None:
         sampler = WindowSampler(self._schedule, self._table, triangle(WINDOW - 1), self._noise)
@@ -191,13 +202,14 @@ class _Denoising:
             some = new[i : i + _AHEAD]
             made = self._scene.conditions(self._film.points_xy[np.array(some) - 1])
             for j, number in enumerate(some):
-                self._conditions[number] = made[j : j + 1].copied()
+                self._conditions[number] = made[j : j + 1].copied().to(self._keep_on)
         for number in frames - self._conditions.keys():  # a clip shorter than a window is held at its end
             self._conditions[number] = self._conditions[self._length]
 
     def _denoise(self, latents: Tensor, step: int, frames: Sequence[int]) -> Tensor:
         """The networks' prediction for one window, guided."""
-        window = stack([self._scene.anchor, *(self._conditions[number] for number in frames[1:])])
+        later = stack([self._conditions[number] for number in frames[1:]])
+        window = stack([self._scene.anchor, later.to(self._models.device)])
         if not self._guides:
             return self._predict(latents, step, window, 1)
         # One half after the other: half the memory, and on large windows no slower.

@@ -69,7 +69,9 @@ def looked_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pictures(painter: SvdQuality, film: Film) -> list[np.ndarray]:
-    return [picture.rgba for picture in painter.draw(film)]
+    drawn = [picture.rgba for picture in painter.draw(film)]
+    film.close()
+    return drawn
 
 
 class Stopped(Exception):
@@ -94,12 +96,14 @@ def test_a_stopped_film_goes_on_and_is_the_same(painter: SvdQuality, tmp_path: P
     with pytest.raises(Stopped):
         next(painter.draw(film, stop))
     assert seen[-1] == (3, 4) and film.finished == 0
+    film.close()
     again = painter.open_film(points + np.float32(0.2), tmp_path / "cut")  # tracked again, almost the same
     assert again.state is not None and not again.started_over
     seen.clear()
     drawn = [p.rgba for p in painter.draw(again, lambda stage, done, total: seen.append((done, total)))]
     assert seen[0] == (2, 4)  # the last whole round
     assert all(np.array_equal(a, b) for a, b in zip(drawn, whole, strict=True))
+    again.close()
     # Once more, and nothing is denoised again.
     done = painter.open_film(points, tmp_path / "cut")
     assert done.finished == 26
@@ -124,10 +128,12 @@ def test_other_settings_begin_anew(painter: SvdQuality, tiny_svd: Path, tmp_path
     film = painter.open_film(points, tmp_path / "f")
     film.append(torch.zeros(4, 8, 8))
     film.save({"latents": torch.zeros(1)}, {"round": 1})
+    film.close()
     assert painter.open_film(points, tmp_path / "f").finished == 1
     assert painter.open_film(points + 5, tmp_path / "f").started_over  # another motion
     film = painter.open_film(points, tmp_path / "f")
     film.save({"latents": torch.zeros(1)}, {"round": 1})
+    film.close()
     other = SvdQuality(dataclasses.replace(QUICK, guidance=3.0), tiny_svd)
     other.load(a_character())
     assert other.open_film(points, tmp_path / "f").started_over
@@ -142,6 +148,7 @@ def test_damage_to_a_film_begins_it_anew(tmp_path: Path) -> None:
         film = Film(tmp_path / "f", {"seed": 1}, walk(5), shape)
         film.append(torch.ones(shape))
         film.save({"latents": torch.ones(1)}, {"round": 3})
+        film.close()
         return Film(tmp_path / "f", {"seed": 1}, walk(5), shape)
 
     film = begun()
@@ -150,12 +157,14 @@ def test_damage_to_a_film_begins_it_anew(tmp_path: Path) -> None:
     kept = (tmp_path / "f/latents.f16").read_bytes()
     (tmp_path / "f/latents.f16").write_bytes(kept + b"what a stop left behind")
     (tmp_path / "f/front-4.safetensors").write_bytes(b"half")
+    film.close()
     film = Film(tmp_path / "f", {"seed": 1}, walk(5), shape)
     assert film.finished == 1 and not film.started_over
     assert (tmp_path / "f/latents.f16").stat().st_size == 32
     assert not (tmp_path / "f/front-4.safetensors").exists()
     for damage in ("latents.f16", "front-3.safetensors", "points.npy"):
         assert not film.started_over
+        film.close()
         (tmp_path / "f" / damage).write_bytes(b"x")
         film = Film(tmp_path / "f", {"seed": 1}, walk(5), shape)
         assert film.started_over and film.finished == 0, damage
@@ -300,3 +309,41 @@ def test_a_films_numbers_are_plain_json(painter: SvdQuality, tmp_path: Path) -> 
     content = json.loads((film.folder / "film.json").read_text())
     assert content["about"]["steps"] == 2 and set(content) == {"about", "finished"}
     assert len(set(map(str, itertools.chain(content["about"]["weights"])))) == 4
+
+
+def test_two_programs_do_not_write_one_film(tmp_path: Path) -> None:
+    pytest.importorskip("fcntl", reason="no locks of files on this system")
+    first = Film(tmp_path / "f", {}, walk(2), (4, 2, 2))
+    with pytest.raises(FaceshotError, match="Another program is at work"):
+        Film(tmp_path / "f", {}, walk(2), (4, 2, 2))
+    first.close()
+    again = Film(tmp_path / "f", {}, walk(2), (4, 2, 2))
+    assert not again.started_over
+    again.close()
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    film = Film(tmp_path / "f", {}, walk(2), (4, 2, 2))
+    film._latents.unlink()
+    film._latents.mkdir()  # cannot be written to either
+    with pytest.raises(FaceshotError, match="cannot be kept") as caught:
+        film.append(torch.zeros(4, 2, 2))
+    assert "disk space" in caught.value.hint and film.finished == 0
+    film.close()
+
+
+def test_conditions_are_kept_where_there_is_room(painter: SvdQuality, tmp_path: Path) -> None:
+    from faceshot.animators.svd.quality import _Denoising
+
+    assert painter._scene is not None
+    film = painter.open_film(walk(2), tmp_path / "f")
+    denoising = _Denoising(painter._scene, QUICK, film)
+    assert denoising._where_to_keep(None).type == "cpu"
+    painter._scene.models.device = torch.device("cuda")  # pretended: nothing is computed
+    try:
+        assert denoising._where_to_keep(None).type == "cpu"
+        assert denoising._where_to_keep(1e3).type == "cpu"
+        assert denoising._where_to_keep(80e9).type == "cuda"
+    finally:
+        painter._scene.models.device = torch.device("cpu")
+        film.close()

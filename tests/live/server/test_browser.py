@@ -162,6 +162,36 @@ def test_the_decoder_in_the_browser_is_as_strict_as_ours(page: Page) -> None:
     assert bad == [None] * len(wrong)
 
 
+def test_a_chunk_of_several_pictures_is_shown_one_after_the_other_each_at_its_time(page: Page) -> None:
+    """What a chunked animator draws may come in one message."""
+
+    def jpeg(grey: int) -> bytes:
+        data = io.BytesIO()
+        Image.new("RGB", (16, 16), (grey, grey, grey)).save(data, "JPEG", quality=95)
+        return data.getvalue()
+
+    frames = tuple(Frame(jpeg(50 + 50 * i), offset_us=30_000 * i) for i in range(4))
+    chunk = encode_chunk(Chunk(3, 1_000_000_000, Codec.JPEG, (16, 16), frames))
+    play = """async (bytes) => {
+        const { Viewer } = await import('/static/viewer.js');
+        const { decodeChunk } = await import('/static/viewer-protocol.js');
+        const viewer = new Viewer(document.createElement('canvas'), {});
+        viewer.take = () => {};  // nothing of the show that runs beside
+        const seen = [], draw = viewer.draw.bind(viewer), start = performance.now();
+        viewer.draw = (chunk, bitmaps) => {
+            draw(chunk, bitmaps);
+            seen.push([viewer.context.getImageData(8, 8, 1, 1).data[0], performance.now() - start]);
+        };
+        await viewer.show(decodeChunk(new Uint8Array(bytes).buffer));
+        return seen;
+    }"""
+    with served(make_show()) as server:
+        page.goto(f"{server.url}/view")
+        seen = page.evaluate(play, list(chunk))
+    assert [grey for grey, _ in seen] == pytest.approx([50, 100, 150, 200], abs=3)
+    assert all(at_ms >= 30 * i - 3 for i, (_, at_ms) in enumerate(seen)), "none before its time"
+
+
 def test_fit(page: Page) -> None:
     page.set_viewport_size({"width": 2 * SIDE, "height": SIDE})
     with served(make_show()) as server:
