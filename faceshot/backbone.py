@@ -190,6 +190,19 @@ class Backbone:
         embeds = self._through("image_encoder", load, pixels, lambda encoder, batch: encoder(batch).image_embeds)
         return np.asarray(embeds.numpy(), np.float32)
 
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """For one picture after the other: what is used only once for each stays loaded for the length of a `with`."""
+        keep, there = self.keep, set(self._loaded)
+        self.keep = True
+        try:
+            yield
+        finally:
+            self.keep = keep
+            if not keep:
+                for name in {"vae", "image_encoder"} - there:
+                    self._loaded.pop(name, None)
+
     def release(self) -> None:
         """Give all memory back; what is needed again is loaded again."""
         self._loaded.clear()

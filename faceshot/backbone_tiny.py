@@ -21,7 +21,7 @@ def make_tiny(
     folder: Path,
     backbones: tuple[str, ...] = tuple(BACKBONES),
     seed: int = 0,
-    channels: tuple[int, ...] = (32, 64, 64, 64),
+    channels: tuple[int, ...] = (16, 32, 32, 32),
     vae_channels: tuple[int, ...] = (16, 16, 16, 16),
 ) -> list[Path]:
     """Write small random backbones into a models folder.

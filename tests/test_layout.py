@@ -29,7 +29,6 @@ TESTED_ELSEWHERE = {
     "live/devices.py": "tests/live/test_cli.py runs `faceshot devices`",
     "live/machine.py": "tests/live/test_doctor.py hands `diagnose` a made-up one; test_cli.py runs the real",
     "live/performance.py": "tests/live/test_render.py and test_landmarks_export.py track with it",
-    "live/progress.py": "tests/live/test_matching_commands.py watches a terminal",
     "live/sound.py": "tests/live/test_render.py compares the sound packet by packet",
     "live/video_writer.py": "tests/live/test_render.py and sinks/test_recorder.py read back what it wrote",
     "live/server/app.py": "tests/live/server/test_api.py drives it",
