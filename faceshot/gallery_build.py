@@ -209,7 +209,7 @@ def crop_part(square: UInt8, points_xy: Float32, part: str) -> UInt8:
 def _read_sample(path: Path, models: Path | None) -> Character:
     array = path.with_suffix(".npy")
     if not array.is_file():
-        return open_character(str(path), models)
+        return open_character(str(path), models, calibrate=False)
     rgba = read_picture(path, path.name)
     try:
         points = np.load(array, allow_pickle=False).astype(np.float32)

@@ -75,7 +75,7 @@ def build_show(config: Config) -> Show:
     clock = LoopClock()
     phone = PhoneInlet(clock)
     parts = Parts(
-        open_character=partial(open_character, config=config),
+        open_character=partial(open_character, config=config, calibrate=False),
         read_picture=partial(_read_picture, config=config),
         list_characters=_list_characters,
         choose_source=choose_source,
@@ -83,6 +83,7 @@ def build_show(config: Config) -> Show:
         make_tracker=partial(build_tracker, config),
         make_animator=partial(build_animator, config.animator.kind, config),
         make_fallback=partial(build_animator, "warp"),
+        calibrate=partial(calibrated, config=config),
         make_worker=ThreadWorker,
         phone=phone,
     )
@@ -216,16 +217,31 @@ def build_sinks(config: Config, clock: Clock) -> list[Sink]:
     return [_build_sink(spec, config, clock) for spec in config.output.sinks]
 
 
-def open_character(spec: str, config: Config) -> Character:
-    """The character that `spec` means, at the size to be rendered. Raises `CharacterFileError` or `PictureError`."""
+def open_character(spec: str, config: Config, calibrate: bool = True) -> Character:
+    """The character that `spec` means, at the size to be rendered. Raises `CharacterFileError` or `PictureError`.
+
+    Args:
+        calibrate: see `calibrated`.
+    """
     from faceshot import character, pictures
 
     def anew() -> tuple[UInt8, str]:
         path = Path(spec).expanduser()
         return pictures.read_picture(path, path.name), path.stem
 
-    made = _with_crop(lambda: character.open_character(spec, config.models.folder), anew, config)
-    return character.resize(made, config.animator.max_side_px)
+    made = _with_crop(lambda: character.open_character(spec, config.models.folder, calibrate=False), anew, config)
+    made = character.resize(made, config.animator.max_side_px)
+    return calibrated(made, config) if calibrate else made
+
+
+def calibrated(character: Character, config: Config) -> Character:
+    """The character with what is known of how trackers read it, when the animator makes use of that; takes a second or
+    two unless its file has it already."""
+    if config.animator.kind != "warp":
+        return character
+    from faceshot import calibration
+
+    return calibration.calibrated(character, config.models.folder)
 
 
 def _build_sink(spec: str, config: Config, clock: Clock) -> Sink:

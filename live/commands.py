@@ -357,7 +357,7 @@ def character_show(spec: str, picture: Path | None, as_json: bool) -> int:
 
     from faceshot.character import open_character
 
-    character = open_character(spec)
+    character = open_character(spec, calibrate=False)
     points = character.points_xy
     opaque = character.rgba[..., 3]
     shapes = {name: list(array.shape) for name, array in character.arrays.items()}

@@ -203,7 +203,7 @@ class Editor:
             return self._from_picture(read_picture(path, path.name), path.stem, path.with_suffix(".faceshot"))
         character = None if is_file or spec in bundled_names() else self._on_air(spec)
         if character is None:
-            character = open_character(spec, self._models)
+            character = open_character(spec, self._models, calibrate=False)
         if not is_file:  # bundled ones are part of the program, dropped ones have no file
             stem = f"my-{spec}" if spec in bundled_names() else PurePath(spec).stem
             path = versions.free_path(versions.own_folder(), stem)
