@@ -25,6 +25,7 @@ from faceshot.animators.warp.response import (
     control_moves,
 )
 from faceshot.character import resize
+from faceshot.errors import WeightsMissing
 from faceshot.geometry import matrix_from_rotation_vector
 from faceshot.motion import READ_SHAPES
 from faceshot.motion_clip import bundled_clips, open_clip
@@ -93,11 +94,14 @@ def calibrated(character: Character, folder: Path | None = None) -> Character:
     """The character with its response (`faceshot.animators.warp.response`) among its arrays; the character itself when
     that cannot be measured: no model at hand, landmarks made by hand, or a face that trackers lose as it moves.
 
-    Takes one to two seconds on one core. Deterministic.
+    Takes two to four seconds. Deterministic.
     """
     if not can_calibrate(character, folder):
         return character
-    looks = _look(resize(character, _SIDE_PX), folder)
+    try:
+        looks = _look(resize(character, _SIDE_PX), folder)
+    except WeightsMissing:  # damaged; whoever tracks with it is told
+        return character
     table = None if looks is None else _fit(*looks)
     return character if table is None else replace(character, arrays={**character.arrays, RESPONSE: table})
 

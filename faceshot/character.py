@@ -114,7 +114,7 @@ def open_character(spec: str, folder: Path | None = None, *, calibrate: bool = T
     Args:
         spec: a bundled name, the path of a `.faceshot` file, or the path of a picture.
         folder: where model files are (see `faceshot.weights.find`).
-        calibrate: measure how trackers read a picture (`faceshot.calibration`), which takes a second or two; character
+        calibrate: measure how trackers read a picture (`faceshot.calibration`), which takes some seconds; character
             files are as they were made.
 
     Raises:

@@ -305,8 +305,8 @@ def open_character(spec: str, config: Config, calibrate: bool = True) -> Charact
 
 
 def calibrated(character: Character, config: Config) -> Character:
-    """The character with what is known of how trackers read it, when the animator makes use of that; takes a second or
-    two unless its file has it already."""
+    """The character with what is known of how trackers read it, when the animator makes use of that; takes some
+    seconds unless its file has it already."""
     if config.animator.kind != "warp":
         return character
     from faceshot import calibration

@@ -58,6 +58,12 @@ def test_what_nobody_can_measure_is_left_alone(tmp_path: Path, monkeypatch: pyte
     assert not can_calibrate(seen, tmp_path) and calibrated(seen, tmp_path) is seen
 
 
+def test_a_damaged_model_does_not_keep_a_picture_from_becoming_a_character(tmp_path: Path) -> None:
+    (tmp_path / "face_landmarker.task").write_bytes(b"PK no such thing")
+    seen = replace(open_character("miso"), provenance={"landmarks": {"matcher": "mediapipe"}})
+    assert calibrated(seen, tmp_path) is seen
+
+
 @pytest.fixture(scope="module")
 def cartoon(shared_media: Path, shared_models: Path) -> Character:
     return resize(open_character(str(shared_media / "characters" / "s7.jpg"), shared_models, calibrate=False), 320)
