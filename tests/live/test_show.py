@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,33 +142,6 @@ def test_switching_the_character_never_stops_the_pictures_and_drops_old_work(vir
         assert show.stats.dropped["epoch"] >= 1
         steady = np.array([t for t in sink.times_ns if t > 2e9])
         assert np.diff(steady).max() < 0.15e9, "the old one is on air while the new one loads"
-
-    virtual(main())
-
-
-def test_the_first_character_moves_before_it_is_calibrated_and_is_exchanged_unseen(virtual):
-    async def main():
-        clock = LoopClock()
-        sink = MemorySink(clock)
-        begun = []
-
-        def calibrate(character):
-            if character.arrays:
-                return character
-            begun.append(clock.now_ns())
-            return replace(character, arrays={"known": np.ones(1, np.float32)})
-
-        show = a_show(clock, cam(clock), [sink], costs_ms={"load": 700}, calibrate=calibrate)
-        running = asyncio.ensure_future(show.run(8))
-        await at(clock, 7)
-        assert show._puppet is not None and "known" in show._puppet.character.arrays
-        assert show.state()["character"]["spec"] == "dot"
-        await running
-        assert len(begun) == 1
-        before = [t for t in sink.times_ns if t < begun[0]]
-        assert len(before) > 5, "it is on air by then"
-        steady = np.array([t for t in sink.times_ns if t > before[-5]])
-        assert np.diff(steady).max() < 0.15e9, "and stays there"
 
     virtual(main())
 
