@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from faceshot.errors import LandmarkError
 from faceshot.image_evidence import Evidence, look
 from faceshot.landmarks import MatchedLandmarks
-from faceshot.shapes import Shape, covariance, shapes
+from faceshot.shapes import MOUTHS_DIFFER, Shape, covariance, shapes
 from faceshot.topology import EYE_LEFT, EYE_RIGHT, N_POINTS
 from faceshot.types import CharacterKind, UInt8
 
@@ -38,8 +38,8 @@ CLICKS: Final[dict[str, Mapping[int, float]]] = {
     "nose": {30: 1.0},
     "mouth": {62: 0.5, 66: 0.5},
     "chin": {8: 1.0},
-    "left-jaw": {3: 1.0},
-    "right-jaw": {13: 1.0},
+    "left-jaw": {2: 1.0},  # the edge of the face, a third of the way from the eyes down to the chin
+    "right-jaw": {14: 1.0},
     "mouth-left": {48: 1.0},
     "mouth-right": {54: 1.0},
     "left-eye-outer": {36: 1.0},
@@ -173,7 +173,7 @@ def fit(
     seen: dict[str, float] = {}
     if use_picture:
         for _ in range(_LOOKS):
-            found = look(rgb, face.points, frozenset(clicks))
+            found = look(rgb, face.points, frozenset(clicks), MOUTHS_DIFFER[kind])
             seen = {name: round(one.trust, 2) for name, one in found.items()}
             face = _solve([*known, *_observations(found)], examples, kind)
     confidence = 1 / (1 + (face.deviation / _SURE) ** 2)

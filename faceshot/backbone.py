@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,11 +24,14 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from faceshot.errors import FaceshotError, WeightsMissing
+from faceshot.memory import make_room, ran_out_of_memory
 from faceshot.placement import Placement, need_packages, place
 from faceshot.types import Float32, UInt8
 from faceshot.weights import search_folders
 
 __all__ = ["BACKBONES", "Backbone", "BackboneSpec", "FeatureSettings", "hushed", "is_at_hand", "load_backbone"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +118,18 @@ class Backbone:
         if "unet" not in self._loaded:
             from diffusers import UNet2DConditionModel
 
-            unet = self._from(UNet2DConditionModel, "unet", "diffusion_pytorch_model", self.placement.dtype)
+            unet = self._from(UNet2DConditionModel, "unet", "diffusion_pytorch_model", "cpu", self.placement.dtype)
             if self.spec.takes_image_prompt:
                 self._put_adapter_into(unet)
-            self._loaded["unet"] = unet.to(self.placement.device)
+            try:
+                self._loaded["unet"] = unet.to(self.placement.device)
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out_of_memory(error):
+                    raise
+                raise FaceshotError(
+                    f"Not enough memory on {self.placement.device} for the UNet of {self.spec.name}.",
+                    "Close other programs, or choose another device: --set matching.device=cpu",
+                ) from error
         return self._loaded["unet"]
 
     def scheduler(self, steps: int) -> Any:
@@ -136,20 +148,19 @@ class Backbone:
 
     def prompt_embeds(self, prompt: str) -> Any:
         """(1, 77, D) tensor of a text prompt, in the UNet's type."""
-        import torch
 
         if prompt not in self._prompts:
             from transformers import CLIPTextModel, CLIPTokenizer
 
-            folder = self.folder / self.spec.diffusion
-            tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
-            with self._passing("text_encoder", partial(self._from, CLIPTextModel, "text_encoder", "model")) as encoder:
-                tokens = tokenizer(
-                    prompt, padding="max_length", max_length=77, truncation=True, return_tensors="pt"
-                ).input_ids.to(self.placement.device)
-                with torch.inference_mode():
-                    embeds = encoder(tokens).last_hidden_state
-            self._prompts[prompt] = embeds.to(self.placement.torch_dtype).clone()
+            tokenizer = CLIPTokenizer.from_pretrained(
+                self.folder / self.spec.diffusion / "tokenizer", local_files_only=True
+            )
+            tokens = tokenizer(prompt, padding="max_length", max_length=77, truncation=True, return_tensors="np")
+            load = partial(self._from, CLIPTextModel, "text_encoder", "model")
+            embeds = self._through(
+                "text_encoder", load, list(tokens.input_ids), lambda encoder, ids: encoder(ids).last_hidden_state
+            )
+            self._prompts[prompt] = embeds.to(self.placement.device, self.placement.torch_dtype)
         return self._prompts[prompt]
 
     def latents(self, squares: UInt8) -> Any:
@@ -158,41 +169,46 @@ class Backbone:
         Args:
             squares: (N, S, S, 3) uint8.
         """
-        import torch
         from diffusers import AutoencoderKL
 
+        pixels = [(square.astype(np.float32) / 127.5 - 1.0).transpose(2, 0, 1) for square in squares]
         load = partial(self._from, AutoencoderKL, "vae", "diffusion_pytorch_model")
-        with self._passing("vae", load) as vae, torch.inference_mode():
-            made = []
-            for square in squares:
-                pixels = torch.from_numpy(square.astype(np.float32) / 127.5 - 1.0).permute(2, 0, 1)[None]
-                latent = vae.encode(pixels.to(self.placement.device)).latent_dist.mode()
-                made.append(latent * vae.config.scaling_factor)
-            return torch.cat(made).float()
+
+        def encode(vae: Any, batch: Any) -> Any:
+            return vae.encode(batch).latent_dist.mode() * vae.config.scaling_factor
+
+        return self._through("vae", load, pixels, encode).to(self.placement.device)
 
     def image_embeds(self, pictures: list[UInt8]) -> Float32:
         """(N, D) float32, what CLIP sees in each picture (any size, (H, W, 3) uint8); not normalised."""
-        import torch
         from transformers import CLIPVisionModelWithProjection
 
-        def load() -> Any:
-            place_at = self.folder / ADAPTER_FOLDER / ENCODER_FOLDER
-            return self._from(CLIPVisionModelWithProjection, place_at, "model")
+        place_at = self.folder / ADAPTER_FOLDER / ENCODER_FOLDER
+        side = int(json.loads((place_at / "config.json").read_text()).get("image_size", 224))
+        load = partial(self._from, CLIPVisionModelWithProjection, place_at, "model")
+        pixels = [_clip_pixels(picture, side) for picture in pictures]
+        embeds = self._through("image_encoder", load, pixels, lambda encoder, batch: encoder(batch).image_embeds)
+        return np.asarray(embeds.numpy(), np.float32)
 
-        with self._passing("image_encoder", load) as encoder, torch.inference_mode():
-            side = encoder.config.image_size
-            made = [
-                encoder(torch.from_numpy(_clip_pixels(picture, side))[None].to(self.placement.device)).image_embeds
-                for picture in pictures
-            ]
-            return np.asarray(torch.cat(made).float().cpu().numpy(), np.float32)
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """For one picture after the other: what is used only once for each stays loaded for the length of a `with`."""
+        keep, there = self.keep, set(self._loaded)
+        self.keep = True
+        try:
+            yield
+        finally:
+            self.keep = keep
+            if not keep:
+                for name in {"vae", "image_encoder"} - there:
+                    self._loaded.pop(name, None)
 
     def release(self) -> None:
         """Give all memory back; what is needed again is loaded again."""
         self._loaded.clear()
         self._prompts.clear()
 
-    def _from(self, kind: Any, part: str | Path, stem: str, dtype: str = "float32") -> Any:
+    def _from(self, kind: Any, part: str | Path, stem: str, device: str, dtype: str = "float32") -> Any:
         """A network out of its hub layout, from whichever of the half and single precision files is there."""
         import torch
 
@@ -211,7 +227,7 @@ class Backbone:
             raise WeightsMissing(
                 f"{file} cannot be loaded: {reason}.", f"Delete it, then type: faceshot models pull {self.spec.pull}"
             ) from bad
-        return network.to(self.placement.device).eval().requires_grad_(False)
+        return network.to(device).eval().requires_grad_(False)
 
     def _put_adapter_into(self, unet: Any) -> None:
         path = self.folder / ADAPTER_FOLDER / ADAPTER_FILE
@@ -241,13 +257,50 @@ class Backbone:
                 f"Type: faceshot models pull {self.spec.pull}",
             ) from bad
 
-    @contextmanager
-    def _passing(self, name: str, load: Any) -> Iterator[Any]:
-        """A network for the length of a `with`; kept only when the backbone keeps."""
-        network = self._loaded.get(name) or load()
+    def _through(
+        self, name: str, load: Callable[[str], Any], inputs: Sequence[Any], work: Callable[[Any, Any], Any]
+    ) -> Any:
+        """What a network makes of inputs, in single precision on the CPU; the network stays only if the backbone keeps.
+
+        All of them at once on a GPU and one by one on a CPU, where more is not faster. When memory runs out half as
+        many, and in the end the network goes to the CPU, which is slower and gives the same.
+
+        Args:
+            load: makes the network on a device.
+            inputs: arrays of one shape.
+            work: (network, batch of inputs) to a batch of results.
+
+        Raises:
+            FaceshotError: there is no memory for one input on the CPU either.
+        """
+        import torch
+
+        network = self._loaded.get(name)
+        device = self.placement.device if network is None else str(network.device)
+        batch = 1 if device == "cpu" else len(inputs)
+        made: list[Any] = []
+        while len(made) < len(inputs):
+            part = np.stack(inputs[len(made) : len(made) + batch])
+            try:
+                network = load(device) if network is None else network
+                with torch.inference_mode():
+                    made.extend(work(network, torch.from_numpy(part).to(device)).float().cpu())
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out_of_memory(error):
+                    raise
+                if batch > 1:
+                    batch //= 2
+                elif device != "cpu":
+                    log.warning("No memory for the %s on %s: it computes on the CPU.", name, device)
+                    device, network = "cpu", None if network is None else network.to("cpu")
+                else:
+                    raise FaceshotError(
+                        f"Not enough memory on {device} for the {name} of {self.spec.name}.", "Close other programs."
+                    ) from error
+                make_room(self.placement.device)
         if self.keep:
             self._loaded[name] = network
-        yield network
+        return torch.stack(made)
 
 
 def is_at_hand(name: str, folder: Path | None = None) -> bool:

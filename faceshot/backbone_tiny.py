@@ -21,7 +21,7 @@ def make_tiny(
     folder: Path,
     backbones: tuple[str, ...] = tuple(BACKBONES),
     seed: int = 0,
-    channels: tuple[int, ...] = (32, 64, 64, 64),
+    channels: tuple[int, ...] = (16, 32, 32, 32),
     vae_channels: tuple[int, ...] = (16, 16, 16, 16),
 ) -> list[Path]:
     """Write small random backbones into a models folder.
@@ -63,7 +63,8 @@ def _diffusion(place: Path, channels: tuple[int, ...], vae_channels: tuple[int, 
         sample_size=96 if v_prediction else 64,
         block_out_channels=channels,
         cross_attention_dim=cross,
-        attention_head_dim=[2, 4, 4, 4] if v_prediction else 4,
+        # Heads, as the real models call it. One at 64² positions, where each costs as much as all the rest together.
+        attention_head_dim=[1, 4, 4, 4] if v_prediction else [1, 2, 4, 4],
         use_linear_projection=v_prediction,
         norm_num_groups=8,
     )

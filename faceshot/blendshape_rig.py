@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from faceshot.motion import DELTA, GAZE, LIDS, LIDS_MAX, SHAPES, rest
+from faceshot.motion import DELTA, GAZE, LIDS, LIDS_MAX, READINGS, SHAPES, readings, rest
 from faceshot.topology import ARKIT_INDEX, ARKIT_NAMES, MIRROR_70, N_POINTS
 
 __all__ = ["CANONICAL_FACE", "motion_from_blendshapes", "shapes_from_motion"]
@@ -125,6 +125,7 @@ def motion_from_blendshapes(shapes: Float, at_rest: Float | None = None) -> Floa
     ground = np.zeros(len(ARKIT_NAMES)) if at_rest is None else at_rest
     motion = rest()
     motion[SHAPES] = shapes
+    motion[READINGS] = readings(shapes, at_rest)
     motion[DELTA] = (shapes - ground)[_MOVING] @ _RIG
     # Shut must be reachable from a neutral that already has some eyeBlink in it.
     up = np.maximum(shapes - ground, 0.0) / np.maximum(1.0 - ground, 0.3)

@@ -54,6 +54,8 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+SCALE_FREE = "scale_free."
+"""How the names of arrays begin that are about the character at any size."""
 # No animator shows more than 1024 pixels; twice that leaves room for zooming in and keeps memory small.
 MAX_SIDE_PX = 2048
 _MEGABYTE = 1 << 20
@@ -106,12 +108,14 @@ def summary_of(path: Path) -> Summary:
         raise CharacterFileError(f"{path.name} is damaged: {_reason(bad)}.", _REMAKE) from bad
 
 
-def open_character(spec: str, folder: Path | None = None) -> Character:
+def open_character(spec: str, folder: Path | None = None, *, calibrate: bool = True) -> Character:
     """The character that a user means.
 
     Args:
         spec: a bundled name, the path of a `.faceshot` file, or the path of a picture.
         folder: where model files are (see `faceshot.weights.find`).
+        calibrate: measure how trackers read a picture (`faceshot.calibration`), which takes some seconds; character
+            files are as they were made.
 
     Raises:
         CharacterFileError: no such character, a damaged file, or bad manual landmarks.
@@ -128,7 +132,12 @@ def open_character(spec: str, folder: Path | None = None) -> Character:
     for manual in (path.with_suffix(".landmarks.json"), path.with_suffix(".json")):
         if manual.is_file() and (about := _read_manual(manual)) is not None:
             return _from_manual(rgba, path.stem, about, manual.name)
-    return character_from_picture(rgba, path.stem, folder)
+    made = character_from_picture(rgba, path.stem, folder)
+    if not calibrate:
+        return made
+    from faceshot.calibration import calibrated
+
+    return calibrated(made, folder)
 
 
 def _unknown(spec: str) -> CharacterFileError:
@@ -256,7 +265,7 @@ def _from_manual(rgba: UInt8, name: str, about: Mapping[str, Any], file: str) ->
 def resize(character: Character, max_side_px: int) -> Character:
     """The character with its longest side at most `max_side_px`; smaller ones are returned as they are.
 
-    Cached arrays are dropped: they belong to the old size.
+    Cached arrays are dropped, as they belong to the old size, but for those named `SCALE_FREE`.
     """
     return _scaled(character, fit_within(character.rgba, max_side_px))
 
@@ -269,7 +278,8 @@ def _scaled(character: Character, rgba: UInt8) -> Character:
     if rgba.shape == character.rgba.shape:
         return character
     factor = np.array([rgba.shape[1], rgba.shape[0]], np.float32) / np.array(character.size_wh, np.float32)
-    return replace(character, rgba=rgba, points_xy=character.points_xy * factor, arrays={})
+    arrays = {name: array for name, array in character.arrays.items() if name.startswith(SCALE_FREE)}
+    return replace(character, rgba=rgba, points_xy=character.points_xy * factor, arrays=arrays)
 
 
 def write_character(character: Character, path: str | Path) -> None:

@@ -81,7 +81,7 @@ def diffusion_matcher(
     def match(rgb: UInt8, progress: MatchProgress) -> MatchedLandmarks:
         try:
             if not opened:
-                opened.append(open_gallery(gallery, loaded, None, progress))
+                opened.append(open_gallery(gallery, loaded, None, partial(_stage, progress, "gallery, only once")))
             return match_landmarks(rgb, opened[0], loaded, settings, progress)
         finally:
             if not keep:

@@ -19,7 +19,20 @@ from faceshot.geometry import (
     procrustes,
     rotation_vector_from_matrix,
 )
-from faceshot.motion import DELTA, GAZE, LIDS, LIDS_MAX, ROTATION, SCALE, SHAPES, TRANSLATION, delta_of, rest
+from faceshot.motion import (
+    DELTA,
+    GAZE,
+    LIDS,
+    LIDS_MAX,
+    READINGS,
+    ROTATION,
+    SCALE,
+    SHAPES,
+    TRANSLATION,
+    delta_of,
+    readings,
+    rest,
+)
 from faceshot.topology import ARKIT_INDEX, MEDIAPIPE_TO_70, N_POINTS, NOSE
 from faceshot.types import FaceState
 
@@ -235,13 +248,17 @@ def measure(seen: Observation, neutral: Reference, last_gaze: Float | None = Non
     face = fit.undo(seen.points)
     motion = rest()
     # In the head's own axes: a nod is a nod, however the camera stands.
-    motion[ROTATION] = rotation_vector_from_matrix(neutral.pose.rotation.T @ fit.rotation)
+    # A tracker that measures the head's pose knows better how far it turns than few points and their guessed depth.
+    measured = seen.head is not None and seen.has_depth
+    rotation = own_rotation(seen) if measured else fit.rotation
+    motion[ROTATION] = rotation_vector_from_matrix(neutral.pose.rotation.T @ rotation)
     motion[TRANSLATION] = ((fit.translation - neutral.pose.translation) / neutral.pose.scale)[:2]
     motion[SCALE] = np.log(max(fit.scale / neutral.pose.scale, 1e-3))
     motion[DELTA] = ((face - neutral.face) * _SLIDE[:, None]).ravel()
     motion[LIDS] = _lids(face, seen.shapes, neutral)
     motion[GAZE] = _gaze(face, neutral, motion[LIDS], last_gaze)
     motion[SHAPES] = shapes_from_motion(motion) if seen.shapes is None else seen.shapes
+    motion[READINGS] = readings(motion[SHAPES], None if seen.shapes is None else neutral.shapes)
     return motion
 
 

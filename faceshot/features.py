@@ -17,6 +17,7 @@ import numpy as np
 from faceshot.backbone import Backbone, FeatureSettings
 from faceshot.errors import FaceshotError, ShapeError
 from faceshot.landmarks import MatchProgress
+from faceshot.memory import make_room, ran_out_of_memory
 from faceshot.types import Float32, UInt8
 
 __all__ = ["diffusion_features", "invert", "stopping_feature"]
@@ -76,7 +77,7 @@ def diffusion_features(
             feature = stopping_feature(backbone, z, settings, prompt, embeds)
             found.append(np.asarray(feature.float().cpu().numpy(), np.float32))
         except (RuntimeError, MemoryError) as error:
-            if not _ran_out_of_memory(error):
+            if not ran_out_of_memory(error):
                 raise
             batch = (part.stop - part.start) // 2
             if batch < 1:
@@ -84,7 +85,7 @@ def diffusion_features(
                     f"Not enough memory on {backbone.placement.device} for one picture of {settings.size} pixels.",
                     "Close other programs, or choose another device: --set matching.device=cpu",
                 ) from error
-            _make_room(backbone)
+            make_room(backbone.placement.device)
             continue
         done = part.stop
         step(steps, part.start, part.stop - part.start)
@@ -172,15 +173,3 @@ def _check(backbone: Backbone, squares: UInt8, image_prompts: Float32 | None, se
         raise ShapeError(f"The backbone {backbone.spec.name} {rule} image prompts.")
     if image_prompts is not None and len(image_prompts) != len(squares):
         raise ShapeError(f"{len(squares)} pictures need as many image prompts, got {len(image_prompts)}.")
-
-
-def _ran_out_of_memory(error: Exception) -> bool:
-    words = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in words or "can't allocate memory" in words
-
-
-def _make_room(backbone: Backbone) -> None:
-    if backbone.placement.device.startswith("cuda"):
-        import torch
-
-        torch.cuda.empty_cache()

@@ -123,18 +123,22 @@ def build_gallery(
     domains = tuple(dict.fromkeys(sample_.domain for sample_ in everything))
     kept = out.with_name(f".{out.name}.parts")
     framed = [_frame(sample_.character, settings.size) for sample_ in everything]
-    seen = [_look(backbone, square, points, visible, kept, progress, i, len(framed))
-            for i, (square, points, visible) in enumerate(framed)]  # fmt: skip
+    with backbone.keeping():
+        seen = [
+            _look(backbone, square, points, visible, kept, progress, i, len(framed))
+            for i, (square, points, visible) in enumerate(framed)
+        ]
     prompt = np.mean([one["embed"] for one in seen], axis=0).astype(np.float32)
     per_picture = settings.steps * settings.t // 1000 + 1
     vectors = []
-    for i, (square, points, _) in enumerate(framed):
+    with backbone.keeping():
+        for i, (square, points, _) in enumerate(framed):
 
-        def step(stage: str, done: int, total: int, before: int = i) -> None:
-            progress(stage, before * per_picture + done, len(framed) * per_picture)
+            def step(stage: str, done: int, total: int, before: int = i) -> None:
+                progress(stage, before * per_picture + done, len(framed) * per_picture)
 
-        vectors.append(_vectors(backbone, square, points, prompt, settings, kept, step))
-        step("inverting", per_picture, per_picture)
+            vectors.append(_vectors(backbone, square, points, prompt, settings, kept, step))
+            step("inverting", per_picture, per_picture)
     gallery = _assemble(everything, framed, seen, vectors, domains, prompt, backbone, settings, name or out.stem)
     save_gallery(gallery, out)
     shutil.rmtree(kept, ignore_errors=True)
@@ -209,7 +213,7 @@ def crop_part(square: UInt8, points_xy: Float32, part: str) -> UInt8:
 def _read_sample(path: Path, models: Path | None) -> Character:
     array = path.with_suffix(".npy")
     if not array.is_file():
-        return open_character(str(path), models)
+        return open_character(str(path), models, calibrate=False)
     rgba = read_picture(path, path.name)
     try:
         points = np.load(array, allow_pickle=False).astype(np.float32)

@@ -28,6 +28,9 @@ Float = NDArray[np.float64]
 UNIT: Final = 96.0
 _WIDE, _HIGH, _EYES_AT = 3.4, 3.6, 1.15  # the view in eye distances; the eyes' height in it
 _MIN_TRUST: Final = 0.45
+_MOUTHS_DIFFER: Final = 0.2
+_FADED: Final = 0.72
+"""Share of its usual clearness at which the line of a mouth has ended."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,13 +67,16 @@ class _View:
         return np.stack([z.real, z.imag], axis=1)
 
 
-def look(rgb: UInt8, points: Float, clicked: frozenset[str]) -> Mapping[str, Evidence]:
+def look(
+    rgb: UInt8, points: Float, clicked: frozenset[str], mouths_differ: float = _MOUTHS_DIFFER
+) -> Mapping[str, Evidence]:
     """What the picture says about a face whose landmarks are roughly known.
 
     Args:
         rgb: (H, W, 3) uint8.
         points: (70, 2) landmarks, px.
         clicked: names of `faceshot.assisted.CLICKS` that are known already; less is searched around those.
+        mouths_differ: how widely a mouth's width may differ from that of `points`, see `faceshot.shapes`.
 
     Returns:
         By part; parts about which it says nothing are left out.
@@ -83,7 +89,7 @@ def look(rgb: UInt8, points: Float, clicked: frozenset[str]) -> Mapping[str, Evi
     for name, ring, pupil in (("left-eye", EYE_LEFT, PUPIL_LEFT), ("right-eye", EYE_RIGHT, PUPIL_RIGHT)):
         if (eye := _eye(view, local, ring, pupil, name in clicked)) is not None:
             found[name] = eye
-    if (mouth := _mouth(view, local, clicked)) is not None:
+    if (mouth := _mouth(view, local, clicked, mouths_differ)) is not None:
         found["mouth"] = mouth
     for name, brow in (("left-brow", BROW_LEFT), ("right-brow", BROW_RIGHT)):
         if (seen := _brow(view, local, brow)) is not None:
@@ -224,7 +230,7 @@ def _path(reward: Float, bend: float) -> NDArray[np.intp]:
     return path
 
 
-def _mouth(view: _View, local: Float, clicked: frozenset[str]) -> Evidence | None:
+def _mouth(view: _View, local: Float, clicked: frozenset[str], mouths_differ: float) -> Evidence | None:
     """The dark line between the lips, and where it ends."""
     line = np.stack([local[48], local[60], local[[61, 67]].mean(0), local[[62, 66]].mean(0), local[[63, 65]].mean(0)])
     line = np.vstack([line, local[64], local[54]])
@@ -255,7 +261,7 @@ def _mouth(view: _View, local: Float, clicked: frozenset[str]) -> Evidence | Non
     if trust < 0.35:
         return None
     found = base + v[path][:, None] * normal
-    left, right = _ends(u, clear)
+    left, right = _ends(u, clear, mouths_differ)
     left = -1.0 if "mouth-left" in clicked else left
     right = 1.0 if "mouth-right" in clicked else right
     stops = np.linspace(left, right, 41)
@@ -267,43 +273,56 @@ def _mouth(view: _View, local: Float, clicked: frozenset[str]) -> Evidence | Non
     return Evidence(np.array(list(places)), view.to_picture(points), 0.04 + 0.06 * (1 - trust), trust)
 
 
-def _ends(u: Float, clear: Float) -> tuple[float, float]:
+def _ends(u: Float, clear: Float, mouths_differ: float) -> tuple[float, float]:
     """Where a line that is clear in the middle fades out to both sides."""
     smooth = np.convolve(clear, np.ones(3) / 3, mode="same")
-    limit = 0.8 * float(np.median(smooth[np.abs(u) < 0.7]))
+    limit = _FADED * float(np.median(smooth[np.abs(u) < 0.7]))
     ends = []
     for side in (-1, 1):
         away = side * u
         rows = np.flatnonzero((away > 0.3) & (away < 1.95))
         rows = rows[np.argsort(away[rows])]
-        gain = np.cumsum(smooth[rows] - limit) - 0.5 * (np.log(away[rows]) / 0.17) ** 2
+        gain = np.cumsum(smooth[rows] - limit) - 0.5 * (np.log(away[rows]) / mouths_differ) ** 2
         ends.append(side * float(away[rows][gain.argmax()]))
     return ends[0], ends[1]
 
 
 def _brow(view: _View, local: Float, brow: tuple[int, ...]) -> Evidence | None:
-    """A stroke over the eye, dark or, as on many dogs, bright and broad; moved up or down and tilted as a whole."""
+    """A stroke over the eye, dark or, as on many dogs, bright and broad, that ends on both sides; moved, turned and
+    scaled as a whole."""
     rest = local[list(brow)]
-    t = np.linspace(0, 4, 25)
-    stroke = np.stack([np.interp(t, np.arange(5), rest[:, axis]) for axis in (0, 1)], axis=1)
-    shifts = np.linspace(-0.2, 0.2, 49) * UNIT
-    lean = np.linspace(-1, 1, 25) * np.sign(rest[-1, 0] - rest[0, 0])
+    t = np.linspace(0, len(brow) - 1, 17)
+    stroke = np.stack([np.interp(t, np.arange(len(brow)), rest[:, axis]) for axis in (0, 1)], axis=1)
+    middle = stroke.mean(axis=0)
+    stroke = stroke - middle
+    length = float(np.linalg.norm(stroke[-1] - stroke[0]))
+    if length < 4:
+        return None
+    beyond = length * np.linspace(0.08, 0.22, 4)[:, None]
+    ways = ((stroke[0], stroke[0] - stroke[4]), (stroke[-1], stroke[-1] - stroke[-5]))
+    ends = np.vstack([end + beyond * way / max(float(np.linalg.norm(way)), 1e-6) for end, way in ways])
+    aside, down = (np.arange(-0.24, 0.241, step) for step in (0.03, 0.02))
+    moves = np.stack(np.meshgrid(aside, down, indexing="ij"), axis=-1)
+    price_of_moving = (aside[:, None] / 0.09) ** 2 + (down[None] / 0.10) ** 2
     best: tuple[float, float, Float] | None = None
-    for sign, narrow, wide, weight in ((1, 2.0, 8.0, 1.0), (-1, 4.0, 16.0, 0.6)):
-        field = sign * _valley(view, narrow, wide)
-        for tilt in (-0.06, -0.03, 0.0, 0.03, 0.06):
-            down = shifts[:, None] + tilt * UNIT * lean
-            seen = weight * np.tanh(_sample(field, stroke[None] + down[..., None] * np.array([0.0, 1.0])) / 0.03).mean(
-                axis=1
-            )
-            seen = np.convolve(seen, np.ones(3) / 3, mode="same")
-            score = seen - 0.25 * (shifts / UNIT / 0.12) ** 2 - 0.25 * (tilt / 0.05) ** 2
-            row = int(score.argmax())
-            if best is None or score[row] > best[0]:
-                clear = float(seen[row] - np.median(seen))
-                best = float(score[row]), clear, rest + np.array([0.0, 1.0]) * down[row][::6, None]
+    for sign, narrow, wide, weight in ((1, 2.0, 8.0, 1.0), (-1, 4.0, 16.0, 0.9)):
+        field = np.tanh(sign * _valley(view, narrow, wide) / 0.045)
+        for size in (0.8, 1.0, 1.25):
+            for tilt in (-0.1, 0.0, 0.1):
+                turn = size * np.array([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])
+                at = middle + moves[:, :, None] * UNIT
+                inside = _sample(field, at + stroke @ turn).mean(axis=-1)
+                outside = _sample(field, at + ends @ turn).mean(axis=-1)
+                seen = weight * (inside - 0.6 * np.maximum(outside, 0))
+                price = price_of_moving + (np.log(size) / 0.22) ** 2 + (tilt / 0.12) ** 2
+                score = seen - 0.125 * price
+                row, column = np.unravel_index(int(score.argmax()), score.shape)
+                if best is None or score[row, column] > best[0]:
+                    clear = float(seen[row, column] - np.median(seen))
+                    moved = middle + UNIT * moves[row, column] + (rest - middle) @ turn
+                    best = float(score[row, column]), clear, moved
     assert best is not None
     trust = float(np.clip(best[1] / 0.6, 0, 1))
-    if trust < 0.6:
+    if trust < 0.5:
         return None
-    return Evidence(np.array(brow), view.to_picture(best[2]), 0.04 + 0.06 * (1 - trust), trust)
+    return Evidence(np.array(brow), view.to_picture(best[2]), 0.08 + 0.06 * (1 - trust), trust)

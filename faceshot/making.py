@@ -1,4 +1,4 @@
-"""From any picture to a character: landmarks by whatever matcher is at hand, then the matte."""
+"""From any picture to a character: landmarks by whatever matcher is at hand, the matte, then the calibration."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from faceshot.calibration import calibrated
 from faceshot.character import MAX_SIDE_PX, read_landmarks
 from faceshot.errors import PictureError
 from faceshot.landmarks import MatchedLandmarks, MatchProgress
@@ -94,6 +95,8 @@ def make_character(path: Path, wish: Wish, progress: MatchProgress = lambda *_: 
     landmarks, attempts = place_landmarks(seen_by_matchers(rgba), request, wish.matcher, progress)
     character = character_of(rgba, path.stem, landmarks, kind)
     character, background = _cut(character, wish, progress)
+    progress("looking at it as a tracker does", 0, 1)
+    character = calibrated(character, wish.models)
     return Made(character, landmarks, attempts, background)
 
 

@@ -34,6 +34,8 @@ __all__ = [
     "LIDS",
     "LIDS_MAX",
     "N_CHANNELS",
+    "READINGS",
+    "READ_SHAPES",
     "ROTATION",
     "SCALE",
     "SHAPES",
@@ -43,6 +45,7 @@ __all__ = [
     "limited",
     "make_filter",
     "mirrored",
+    "readings",
     "rest",
     "smoothed_whole",
     "with_gains",
@@ -62,7 +65,11 @@ GAZE: Final = slice(8, 12)
 DELTA: Final = slice(12, 12 + 3 * N_POINTS)
 """Displacement of the 70 points of the frontal face; zero for eyes and pupils, which lids and gaze describe."""
 SHAPES: Final = slice(DELTA.stop, DELTA.stop + len(ARKIT_NAMES))
-N_CHANNELS: Final = SHAPES.stop
+READINGS: Final = slice(SHAPES.stop, SHAPES.stop + 3)
+"""How far the tracker reads jaw, smile and inner brows (`READ_SHAPES`) up from neutral: 0 as in neutral, 1 as far as
+can be, -1 when nothing is left of what neutral has."""
+READ_SHAPES: Final = (("jawOpen",), ("mouthSmileLeft", "mouthSmileRight"), ("browInnerUp",))
+N_CHANNELS: Final = READINGS.stop
 
 LIDS_MAX: Final = 1.6
 
@@ -88,6 +95,22 @@ def rest() -> Float:
 def delta_of(motion: Float) -> Float:
     """The (70, 3) displacements inside a motion vector, as a view."""
     return motion[DELTA].reshape(N_POINTS, 3)
+
+
+_READ: Final = np.zeros((len(READ_SHAPES), len(ARKIT_NAMES)))
+for _row, _names in enumerate(READ_SHAPES):
+    _READ[_row, [ARKIT_INDEX[_name] for _name in _names]] = 1 / len(_names)
+
+
+def readings(shapes: Float, at_rest: Float | None) -> Float:
+    """(3,) `READINGS` of (52,) blendshapes.
+
+    Args:
+        at_rest: those of the neutral pose; none of all when unknown.
+    """
+    now, rest_ = _READ @ shapes, np.zeros(len(READ_SHAPES)) if at_rest is None else _READ @ at_rest
+    room = np.where(now > rest_, 1.0 - rest_, rest_)
+    return np.asarray(np.clip((now - rest_) / np.maximum(room, 0.05), -1.0, 1.0))
 
 
 def mirrored(motion: Float) -> Float:
@@ -117,6 +140,7 @@ _CHANNEL_GROUP: Final = np.concatenate(
         np.full(6, 1),
         np.repeat(_POINT_GROUP, 3),
         [_group_of_shape(name) for name in ARKIT_NAMES],
+        [_group_of_shape(names[0]) for names in READ_SHAPES],
     ]
 )
 
@@ -127,6 +151,7 @@ def with_gains(motion: Float, gains: Gains) -> Float:
     out = still + np.array(gains)[_CHANNEL_GROUP] * (motion - still)
     out[LIDS] = np.clip(out[LIDS], 0.0, LIDS_MAX)
     out[SHAPES] = np.clip(out[SHAPES], 0.0, 1.0)
+    out[READINGS] = np.clip(out[READINGS], -1.0, 1.0)
     return out
 
 
@@ -178,6 +203,7 @@ def make_filter() -> OneEuro:
     brows = np.array([DELTA.start + 3 * p + axis for p in (*BROW_LEFT, *BROW_RIGHT) for axis in range(3)])
     tune(brows, 2.0, 20.0, 0.0022)
     tune(SHAPES, 6.0, 8.0, 0.04)
+    tune(READINGS, 4.0, 8.0, 0.02)
     falls_by = np.full(N_CHANNELS, np.inf)
     falls_by[LIDS] = 0.1
     # A blink is a rising blendshape; it must be as quick as the lids.

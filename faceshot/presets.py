@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from faceshot.blendshape_rig import motion_from_blendshapes
 from faceshot.errors import FaceshotError
-from faceshot.motion import DELTA, LIDS, LIDS_MAX, SHAPES
+from faceshot.motion import DELTA, LIDS, LIDS_MAX, READINGS, SHAPES
 from faceshot.topology import ARKIT_INDEX, ARKIT_NAMES, BROW_LEFT, BROW_RIGHT, N_POINTS
 
 __all__ = ["PRESETS", "PresetMixer"]
@@ -81,12 +81,15 @@ class PresetMixer:
         out = motion.copy()
         total = min(sum(active.values()), 1.0)
         out[DELTA][_UPPER_AND_LOWER_FACE] *= 1.0 - (1.0 - _TRACKED_MOUTH) * total
+        out[READINGS] *= 1.0 - (1.0 - _TRACKED_MOUTH) * total
         for name, share in active.items():
             preset = self._motions[name]
             out[DELTA] += share * preset[DELTA]
             out[LIDS] *= 1.0 + share * (preset[LIDS] - 1.0)
             out[SHAPES] = np.maximum(out[SHAPES], share * preset[SHAPES])
+            out[READINGS] += share * preset[READINGS]
         np.clip(out[LIDS], 0.0, LIDS_MAX, out=out[LIDS])
+        np.clip(out[READINGS], -1.0, 1.0, out=out[READINGS])
         return out
 
 

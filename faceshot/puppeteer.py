@@ -22,11 +22,11 @@ from faceshot.driver import (
 )
 from faceshot.geometry import as_complex, as_xy, matrix_from_rotation_vector
 from faceshot.idle import IdleLife
-from faceshot.motion import GAZE, LIDS, ROTATION, SCALE, SHAPES, TRANSLATION, Gains
+from faceshot.motion import GAZE, LIDS, READINGS, ROTATION, SCALE, SHAPES, TRANSLATION, Gains
 from faceshot.neutral import NeutralKeeper, best_neutral
 from faceshot.presets import PresetMixer
 from faceshot.rest_crops import Crops, RestCrops, rest_crops_of
-from faceshot.rest_pose import rest_rotation, yaw_of
+from faceshot.rest_pose import head_axes, rest_rotation, yaw_of
 from faceshot.retarget import Retargeter, face_frame, face_width
 from faceshot.topology import MIRROR_70
 from faceshot.types import Character, Drive, FaceState, HeadMotion, Square, UInt8
@@ -104,10 +104,9 @@ class Puppeteer:
         """Animate another character; the performer's calibration and motion go on."""
         self._character = character
         self._width = face_width(character.points_xy)
-        origin, axis = face_frame(character.points_xy, character.visible)
-        self._tilt = axis
-        self._centre = origin
+        self._centre, _ = face_frame(character.points_xy, character.visible)
         self._turn_at_rest = rest_rotation(character)
+        self._axes = head_axes(character)
         self._yaw_at_rest = yaw_of(self._turn_at_rest)
         self._retargeter_key = None
 
@@ -266,6 +265,7 @@ class Puppeteer:
             lids=motion[LIDS].astype(np.float32),
             gaze=motion[GAZE].reshape(2, 2).astype(np.float32),
             blendshapes=np.clip(motion[SHAPES], 0.0, 1.0).astype(np.float32),
+            readings=motion[READINGS].astype(np.float32),
             breath=float(breath),
             crop=crop,
             crop_square=square,
@@ -289,9 +289,7 @@ class Puppeteer:
     def _turned(self, rotation: Float) -> Float:
         """A rotation vector in the axes of the character's face, as one in image axes: a nod is a nod, however the
         head is turned in its picture."""
-        x, y, z = self._turn_at_rest @ rotation
-        across = complex(x, y) * self._tilt
-        return np.array([across.real, across.imag, z])
+        return self._axes @ rotation
 
     def _landmarks(self, motion: Float) -> tuple[Float, Float]:
         neutral = self._neutral or _NOBODY

@@ -78,24 +78,27 @@ class RestCrops:
     def choose(self, neutral: Reference) -> None:
         """Take the crops closest to this neutral."""
         self._chosen_for = neutral
-        best = _closest(list(self._seen), neutral)
+        kept = list(self._seen)
+        best = tuple(kept[i][1:] for i in _closest([seen for seen, _, _ in kept], neutral))
         if [id(crop) for crop, _ in best] != [id(crop) for crop, _ in self.best]:
             self.best = best
 
 
 def rest_crops_of(states: Sequence[FaceState], neutral: Reference) -> Crops:
-    """Those of a whole clip, for offline use."""
-    found = [(observe(state), state.crop, state.crop_square) for state in states]
-    return _closest([(seen, crop, at) for seen, crop, at in found if seen is not None and crop is not None], neutral)
+    """Those of a whole clip, for offline use; no more crops are held than are chosen."""
+    there = [(i, seen) for i, state in enumerate(states) if state.crop is not None and (seen := observe(state))]
+    chosen = [states[there[i][0]] for i in _closest([seen for _, seen in there], neutral)]
+    return tuple((state.crop, state.crop_square) for state in chosen if state.crop is not None)
 
 
-def _closest(entries: Sequence[tuple[Observation, UInt8, Square | None]], neutral: Reference) -> Crops:
-    same = [entry for entry in entries if entry[0].kind == neutral.kind]
+def _closest(seen: Sequence[Observation], neutral: Reference) -> list[int]:
+    """Which are at rest, the calmest first."""
+    same = [i for i, one in enumerate(seen) if one.kind == neutral.kind]
     if not same:
-        return ()
-    away = np.array([_away(seen, neutral) for seen, _, _ in same])
+        return []
+    away = np.array([_away(seen[i], neutral) for i in same])
     order = np.argsort(away, kind="stable")[:_TAKEN]
-    return tuple(same[i][1:] for i in order if away[i] <= _CLOSE * away[order[0]] + 0.02)
+    return [same[i] for i in order if away[i] <= _CLOSE * away[order[0]] + 0.02]
 
 
 def _away(seen: Observation, neutral: Reference) -> float:

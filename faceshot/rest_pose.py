@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from faceshot.driver import yaw_at_rest
 from faceshot.geometry import matrix_from_rotation_vector, rotation_vector_from_matrix
+from faceshot.retarget import face_frame
 from faceshot.types import Character
 
-__all__ = ["as_provenance", "rest_rotation", "yaw_of"]
+__all__ = ["as_provenance", "head_axes", "rest_rotation", "yaw_of"]
 
 Float = NDArray[np.float64]
 
@@ -45,6 +46,14 @@ def rest_rotation(character: Character) -> Float:
     return matrix_from_rotation_vector(np.array([0.0, yaw, 0.0])) @ matrix_from_rotation_vector(
         np.array([pitch, 0.0, 0.0])
     )
+
+
+def head_axes(character: Character) -> Float:
+    """(3, 3) from the axes of the character's face to image axes: a nod is a nod, however the head is turned and tilted
+    in its picture."""
+    _, tilt = face_frame(character.points_xy, character.visible)
+    in_plane = np.array([[tilt.real, -tilt.imag, 0.0], [tilt.imag, tilt.real, 0.0], [0.0, 0.0, 1.0]])
+    return in_plane @ rest_rotation(character)
 
 
 def yaw_of(rotation: Float) -> float:

@@ -148,6 +148,8 @@ class Drive:
         lids: (2,) float32, opening relative to rest of image-left and image-right eye: 0 shut, 1 at rest, up to 1.6.
         gaze: (2, 2) float32, pupil shift per eye (image-left, image-right) in eye widths, x and y, relative to rest.
         blendshapes: (52,) float32 in 0..1 (`topology.ARKIT_NAMES`; subject's left and right).
+        readings: (3,) float32 in -1..1, how far a tracker reads the performer's jaw, smile and inner brows up from
+            neutral (`motion.READINGS`).
         breath: 0 (rest) to 1 (chest fully raised); the body's only motion of its own.
         crop: (256, 256, 3) uint8 performer's face for animators that encode motion from pixels; None otherwise.
             Mirrored as all motion is.
@@ -168,6 +170,7 @@ class Drive:
     lids: Float32
     gaze: Float32
     blendshapes: Float32
+    readings: Float32 = field(default_factory=lambda: np.zeros(3, np.float32))
     breath: float = 0.0
     crop: UInt8 | None = None
     crop_square: Square | None = None
@@ -184,6 +187,7 @@ class Drive:
         _check("Drive.lids", self.lids, (2,), np.float32)
         _check("Drive.gaze", self.gaze, (2, 2), np.float32)
         _check("Drive.blendshapes", self.blendshapes, (N_BLENDSHAPES,), np.float32)
+        _check("Drive.readings", self.readings, (3,), np.float32)
 
     @classmethod
     def neutral(cls, character: Character) -> Drive:

@@ -91,7 +91,7 @@ def build_show(config: Config) -> Show:
     phone = PhoneInlet(clock)
     loading = Loading(config.animator.kind)
     parts = Parts(
-        open_character=partial(open_character, config=config),
+        open_character=partial(open_character, config=config, calibrate=False),
         read_picture=partial(_read_picture, config=config),
         list_characters=_list_characters,
         choose_source=choose_source,
@@ -100,6 +100,7 @@ def build_show(config: Config) -> Show:
         make_animator=partial(build_animator, config.animator.kind, config, loading.tell),
         loading=lambda: loading.text,
         make_fallback=partial(build_animator, "warp"),
+        calibrate=partial(calibrated, config=config),
         make_worker=ThreadWorker,
         phone=phone,
     )
@@ -286,16 +287,31 @@ def build_sinks(config: Config, clock: Clock) -> list[Sink]:
     return [_build_sink(spec, config, clock) for spec in config.output.sinks]
 
 
-def open_character(spec: str, config: Config) -> Character:
-    """The character that `spec` means, at the size to be rendered. Raises `CharacterFileError` or `PictureError`."""
+def open_character(spec: str, config: Config, calibrate: bool = True) -> Character:
+    """The character that `spec` means, at the size to be rendered. Raises `CharacterFileError` or `PictureError`.
+
+    Args:
+        calibrate: see `calibrated`.
+    """
     from faceshot import character, pictures
 
     def anew() -> tuple[UInt8, str]:
         path = Path(spec).expanduser()
         return pictures.read_picture(path, path.name), path.stem
 
-    made = _with_crop(lambda: character.open_character(spec, config.models.folder), anew, config)
-    return character.resize(made, config.animator.max_side_px)
+    made = _with_crop(lambda: character.open_character(spec, config.models.folder, calibrate=False), anew, config)
+    made = character.resize(made, config.animator.max_side_px)
+    return calibrated(made, config) if calibrate else made
+
+
+def calibrated(character: Character, config: Config) -> Character:
+    """The character with what is known of how trackers read it, when the animator makes use of that; takes some
+    seconds unless its file has it already."""
+    if config.animator.kind != "warp":
+        return character
+    from faceshot import calibration
+
+    return calibration.calibrated(character, config.models.folder)
 
 
 def _build_sink(spec: str, config: Config, clock: Clock) -> Sink:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -19,6 +17,7 @@ from faceshot.types import CharacterKind
 from live.commands import OK, print_json
 from live.errors import ConfigError, LiveError
 from live.files import check_writable
+from live.progress import stage_bars
 from live.terminal import print_rows
 
 __all__ = ["character_edit", "character_new", "wish"]
@@ -80,14 +79,26 @@ def character_new(image: Path, out: Path | None, wish: Wish, overwrite: bool, as
     if path.exists() and not overwrite:
         raise LiveError(f"{path} exists already.", "Replace it with --overwrite, or name another file with -o.")
     check_writable(path)
-    with _progress() as progress:
-        made = make_character(image, wish, progress)
+    try:
+        with stage_bars() as progress:
+            made = make_character(image, wish, progress)
+    except KeyboardInterrupt:
+        print(f"Stopped: {path} was not written.{_begun()}", file=sys.stderr)
+        raise
     write_character(made.character, path)
     if as_json:
         print_json(_facts(made, path))
     else:
         _report(made, path)
     return OK
+
+
+def _begun() -> str:
+    """Whether a stopped run has left something to go on with."""
+    from faceshot.gallery_build import galleries_folder
+
+    kept = any(galleries_folder().glob(".*.parts"))
+    return " The matcher's gallery so far is kept: the same command goes on there." if kept else ""
 
 
 def _facts(made: Made, path: Path) -> dict[str, Any]:
@@ -125,23 +136,6 @@ def _report(made: Made, path: Path) -> None:
 def _outside(made: Made) -> int:
     points = made.character.points_xy[made.character.visible]
     return int(((points < 0) | (points > made.character.size_wh)).any(axis=1).sum())
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """A bar on stderr with the stage in words; silent where stderr is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-
-        def progress(stage: str, done: int, total: int) -> None:
-            bar.update(task, description=stage, completed=done, total=total)
-
-        yield progress
 
 
 def character_edit(file: str, port: int, open_browser: bool) -> int:

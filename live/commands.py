@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from live.config import Config, load_config, with_changes
+from live.progress import progress_bars, stage_bars
 from live.terminal import GREEN, RED, YELLOW, colour, print_rows
 
 __all__ = [
@@ -59,7 +59,7 @@ def bench(config: Config, seconds: float, minutes: float, json_file: Path | None
     if config.source.spec == "auto":
         config = with_changes(config, {"source.spec": "demo"})
         print("No --source was given: the demo is measured, which needs no tracker.", file=sys.stderr)
-    with _progress() as bar:
+    with progress_bars() as bar:
         tasks: dict[str, Any] = {}
 
         def progress(run: str, part: float) -> None:
@@ -97,7 +97,7 @@ def render(config: Config, drive: str, out: Path, overwrite: bool, others: Seque
     character = open_character(config.character.spec, config)
     animator = build_animator(config.animator.kind, config)
     try:
-        with _passes() as progress:
+        with stage_bars() as progress:
             report = render_file(
                 character,
                 drive,
@@ -130,7 +130,7 @@ def _render_film(config: Config, drive: str, out: Path, overwrite: bool, others:
     character = open_character(config.character.spec, config)
     painter = build_film_animator(config)
     try:
-        with _passes() as progress:
+        with stage_bars() as progress:
             report = render_film(
                 character,
                 drive,
@@ -162,7 +162,7 @@ def _render_portrait_video(config: Config, drive: str, out: Path, overwrite: boo
             f"The character {portrait} is a video, which {config.animator.kind} cannot animate.",
             "Add --animator liveportrait, or give a picture.",
         )
-    with _passes() as progress:
+    with stage_bars() as progress:
         report = render_portrait_video(
             portrait,
             drive,
@@ -176,26 +176,6 @@ def _render_portrait_video(config: Config, drive: str, out: Path, overwrite: boo
     found = f"face found in {report.with_face} frames of {portrait}"
     print(f"{out}: {report.frames} frames, {report.duration_s:.1f} s; {found}")
     return OK
-
-
-@contextmanager
-def _passes() -> Iterator[Any]:
-    """A progress bar a pass, for `live.render.Progress`."""
-    with _progress() as bar:
-        tasks: dict[str, Any] = {}
-
-        def progress(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                words = {
-                    "load": "loading networks",
-                    "track": "finding the face",
-                    "denoise": "denoising",
-                    "draw": "drawing",
-                }
-                tasks[stage] = bar.add_task(words.get(stage, stage), total=total)
-            bar.update(tasks[stage], completed=done, total=total)
-
-        yield progress
 
 
 def models_list(as_json: bool) -> int:
@@ -235,13 +215,17 @@ def models_pull(kinds: Iterable[str]) -> int:
         if path is not None and weights.verify(entry, path) == "ok":
             print(f"{entry.file}: already here, {path}")
             continue
-        with _progress() as bar:
+        with progress_bars() as bar:
             task = bar.add_task(entry.file, total=entry.size)
 
             def progress(done: int, bar: Any = bar, task: Any = task) -> None:
                 bar.update(task, completed=done)
 
-            path = fetch(entry, folder, progress)
+            try:
+                path = fetch(entry, folder, progress)
+            except KeyboardInterrupt:
+                print("Stopped. The same command goes on where it was, if the server lets it.", file=sys.stderr)
+                raise
         print(f"{entry.file}: {path}")
     return OK
 
@@ -323,18 +307,6 @@ def _entries(kinds: Iterable[str]) -> list[Any]:
     return [*(entry for entry in weights.MANIFEST if entry.kind in wanted), *listed]
 
 
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """A rich progress bar on stderr; silent where stderr is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield bar
-
-
 def print_json(value: object) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False))
 
@@ -403,7 +375,7 @@ def character_show(spec: str, picture: Path | None, as_json: bool) -> int:
 
     from faceshot.character import open_character
 
-    character = open_character(spec)
+    character = open_character(spec, calibrate=False)
     points = character.points_xy
     opaque = character.rgba[..., 3]
     shapes = {name: list(array.shape) for name, array in character.arrays.items()}

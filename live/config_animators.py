@@ -34,7 +34,8 @@ class LivePortraitConfig(Table):
     region: Literal["all", "exp", "pose", "lip", "eyes"] = "all"
     """What of the performer's motion is used."""
     crop: str = "auto"
-    """What of the picture is animated: `auto` (around the face), `whole`, or a square `left,top,side` in pixels."""
+    """What of the picture is animated: `auto` (the square that was drawn in the editor, else around the face), `whole`,
+    or a square `left,top,side` in pixels."""
     people: Literal["first", "all"] = "first"
     """`all`: everybody in the picture moves."""
     cut_out: bool = False
@@ -47,6 +48,18 @@ class LivePortraitConfig(Table):
     """Close eyes that are larger than the performer's wholly."""
     multiplier: float = Field(1.0, ge=0, le=3)
     """Last scaling of all motion."""
+    expression_friendly: bool = True
+    """With `motion = "relative"` on a picture: scale the motion by the sizes of the two faces (published as
+    `driving_option`)."""
+    retarget_eyes: bool = False
+    """Portrait videos, published as `flag_eye_retargeting`: eyes as open as the driver's. With relative motion nothing
+    else of it is left then."""
+    retarget_lips: bool = False
+    """The same for the lips, published as `flag_lip_retargeting`."""
+    source_eye_retargeting: bool = False
+    """Portrait videos, published as `flag_source_video_eye_retargeting`: eyes as open as in the first frame."""
+    observation_variance: float = Field(3e-7, gt=0, le=1e-2)
+    """Portrait videos: larger is smoother (published as `driving_smooth_observation_variance`)."""
     pitch: float = Field(1.0, ge=0, le=2)
     """Gain of nodding, on top of `motion.gains.head`."""
     yaw: float = Field(1.0, ge=0, le=2)

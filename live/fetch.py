@@ -1,69 +1,86 @@
-"""`faceshot models pull`: the only place that downloads anything. A file appears whole and checked, or not at all."""
+"""`faceshot models pull`: the only place that downloads anything. A file appears whole and checked, or not at all.
+
+What arrived before a connection broke, or before Ctrl-C, is kept beside it where the server can send the rest.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
 
 from faceshot.matching_files import Listing
 from faceshot.weights import Entry, verify
 from live.errors import LiveError
+from live.partial import Opener, Partial, PartialInUse
 
 __all__ = ["fetch", "list_hub"]
 
-_CHUNK_BYTES = 256 * 1024
 _TIMEOUT_S = 30.0
+_TRIES = 8
+
+
+def _open(request: urllib.request.Request) -> Any:
+    return urllib.request.urlopen(request, timeout=_TIMEOUT_S)
 
 
 def fetch(
-    entry: Entry,
-    folder: Path,
-    progress: Callable[[int], None] = lambda done: None,
-    opener: Callable[[str], IO[bytes] | Any] = lambda url: urllib.request.urlopen(url, timeout=_TIMEOUT_S),
+    entry: Entry, folder: Path, progress: Callable[[int], None] = lambda done: None, opener: Opener = _open
 ) -> Path:
     """Download one model file into `folder` and compare it with the manifest before it gets its name.
 
     Args:
-        progress: called with the bytes that have arrived so far.
-        opener: opens the address; what it gives is read in chunks.
+        progress: called with the bytes that are there so far, those of an earlier try included.
 
     Raises:
         LiveError: no network, no room, or not the file that the manifest promises.
     """
     target = folder / entry.file
     by_hand = f"Fetch {entry.url} by hand and put it at {target}"
-    part: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name}.", suffix=".part", delete=False
-        ) as out:
-            part = Path(out.name)
-            with opener(entry.url) as answer:
-                done = 0
-                while chunk := answer.read(_CHUNK_BYTES):
-                    done += len(chunk)
-                    if done > entry.size_range[1]:
-                        break  # never fill the disk with something else
-                    out.write(chunk)
-                    progress(done)
-        state = verify(entry, part) if done <= entry.size_range[1] else "wrong size"
-        if state != "ok":
-            raise LiveError(f"What came for {entry.file} is not the promised file: {state} ({done} bytes).", by_hand)
-        part.chmod(0o644)
-        os.replace(part, target)
-    except OSError as error:  # URLError and timeouts included
-        reason = getattr(error, "reason", None) or error.strerror or error
-        raise LiveError(f"{entry.file} could not be fetched into {folder}: {reason}.", by_hand) from None
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
+        with Partial(target, entry.url, blind=bool(entry.sha256)) as part:
+            _receive(entry, part, progress, opener, by_hand)
+            part.become(target)
+    except PartialInUse as used:
+        raise LiveError(f"{entry.file} is being fetched already ({used}).", "Wait for the other program.") from None
+    except (OSError, HTTPException) as error:  # URLError and timeouts included
+        raise LiveError(f"{entry.file} could not be fetched into {folder}: {_why(error)}.", by_hand) from None
     return target
+
+
+def _receive(entry: Entry, part: Partial, progress: Callable[[int], None], opener: Opener, by_hand: str) -> None:
+    """Fill `part` until it is the promised file; tries that bring nothing new are the last."""
+    for tries_left in reversed(range(_TRIES)):
+        before = part.size
+        why = "the connection ended early"
+        try:
+            whole = part.receive(opener, entry.size_range[1], progress)
+        except (OSError, HTTPException) as error:
+            if not part.kept:
+                raise
+            whole, why = False, _why(error)
+        if not whole and part.kept:
+            if tries_left and part.size > before:
+                continue
+            raise LiveError(
+                f"{entry.file} could not be fetched: {why} after {part.size / 1e6:.1f} of {entry.size / 1e6:.1f} MB.",
+                "What has come is kept: the same command goes on there.",
+            )
+        state = verify(entry, part.path)
+        if state == "ok":
+            return
+        size, again = part.size, part.resumed and tries_left
+        part.empty()
+        if not again:  # else two halves that do not fit: once more from the beginning
+            raise LiveError(f"What came for {entry.file} is not the promised file: {state} ({size} bytes).", by_hand)
+
+
+def _why(error: Exception) -> str:
+    return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error)
 
 
 def list_hub(

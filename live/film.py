@@ -17,7 +17,8 @@ from faceshot.puppeteer import MotionSettings
 from faceshot.types import Character
 from live.clock import MonotonicClock
 from live.errors import SinkError, SourceError
-from live.render import Performance, Progress, Report, prepare
+from live.performance import Performance, Progress
+from live.render import Report, prepare
 from live.sinks.canvas import Canvas, parse_background
 from live.stages import Tracker
 from live.video_writer import VideoWriter, check_output
@@ -71,7 +72,7 @@ def render_film(
     painter.load(character, progress)
     if not painter.on_gpu:
         say("This computes on the CPU: with the published weights a second of video takes hours.")
-    performance, puppeteer = prepare(character, drive, make_tracker, False, settings, progress)
+    performance, puppeteer = prepare(character, drive, make_tracker, None, settings, progress)
     points_xy = np.stack([drive.points_xy for drive in puppeteer.perform(performance.states, performance.dts_s)])
     film = painter.open_film(points_xy, film_folder(out))
     if film.started_over:

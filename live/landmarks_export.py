@@ -30,7 +30,7 @@ from faceshot.puppeteer import MotionSettings, Puppeteer, best_neutral
 from faceshot.types import Character, Drive, Float32
 from live.errors import ConfigError, SinkError, SourceError
 from live.files import check_writable
-from live.render import Performance, Progress, _perform
+from live.performance import Performance, Progress, perform
 from live.stages import Tracker
 from live.video_writer import VideoWriter
 
@@ -62,7 +62,7 @@ def export_landmarks(
         Frames of the driver.
     """
     _check(out, style, overwrite)
-    performance = _perform(drive, make_tracker, False, progress)
+    performance = perform(drive, make_tracker, None, progress)
     neutral = best_neutral(performance.states)
     if neutral is None:
         raise SourceError(
@@ -71,10 +71,7 @@ def export_landmarks(
         )
     puppeteer = Puppeteer(character, settings)
     puppeteer.use_neutral(neutral)
-    pts = performance.pts
-    starts = [pts[0] - performance.interval_pts, *pts[:-1]]
-    dts_s = [float((now - before) * performance.time_base) for now, before in zip(pts, starts, strict=True)]
-    drives = list(puppeteer.perform(performance.states, dts_s))
+    drives = list(puppeteer.perform(performance.states, performance.dts_s))
     if out.suffix in (".npz", ".json"):
         _write_numbers(out, character, drives, performance, size)
     else:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from live.commands import _progress
 from live.config import Config
 from live.errors import ConfigError, LiveError
+from live.progress import stage_bars
 from live.terminal import print_rows
 
 __all__ = ["gallery_build", "gallery_import", "gallery_show", "landmarks"]
@@ -26,7 +24,7 @@ def landmarks(config: Config, drive: str, out: Path, style: str, size: int | Non
 
     character = open_character(config.character.spec, config)
     motion = motion_settings(config.motion, bool(config.motion.mirror))  # files are not mirrored by themselves
-    with _stages() as progress:
+    with stage_bars() as progress:
         frames = export_landmarks(
             character, drive, out, lambda: build_tracker(config, progress), motion, style, size, overwrite, progress
         )
@@ -49,7 +47,7 @@ def gallery_build(config: Config, folder: Path, out: Path, mirror: bool, overwri
     chosen = config.matching
     backbone = load_backbone(chosen.backbone, config.models.folder, chosen.device, chosen.dtype, keep=True)
     try:
-        with _stages() as progress:
+        with stage_bars() as progress:
             gallery = build_gallery(samples, backbone, out, mirror=mirror, progress=progress)
     except KeyboardInterrupt:
         print("Stopped. The same command goes on where it was.", file=sys.stderr)
@@ -118,18 +116,3 @@ def _draw(gallery: Any, path: Path) -> None:
         sheet.save(path)
     except (OSError, ValueError) as error:
         raise LiveError(f"Cannot write {path}: {error}", "Name a .png file in a folder that exists.") from error
-
-
-@contextmanager
-def _stages() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A progress bar with a line for each stage, and its estimate of the time that is left."""
-    words = {"track": "finding the face", "draw": "drawing"}
-    with _progress() as bar:
-        tasks: dict[str, Any] = {}
-
-        def progress(stage: str, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(words.get(stage, stage), total=total)
-            bar.update(tasks[stage], completed=done, total=total)
-
-        yield progress

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,11 @@ from faceshot.animators.output import mirrored
 from faceshot.driver import observe, reference_from
 from faceshot.neutral import best_neutral
 from faceshot.rest_crops import rest_crops_of
-from faceshot.types import CameraImage, FaceState
+from faceshot.types import CameraImage
 from live.errors import SinkError, SourceError
-from live.render import Progress, Report
+from live.kept_states import KeptStates
+from live.performance import Progress
+from live.render import Report
 from live.sinks.canvas import Canvas
 from live.stages import Tracker
 from live.video_reader import VideoReader
@@ -26,6 +29,7 @@ from live.video_writer import VideoWriter, check_output
 
 if TYPE_CHECKING:
     from faceshot.animators.liveportrait.keypoints import Motion
+    from faceshot.animators.liveportrait.ratios import Ratios
     from faceshot.animators.liveportrait.video import VideoEditor
 
 __all__ = ["VIDEO_SUFFIXES", "render_portrait_video"]
@@ -60,11 +64,12 @@ def render_portrait_video(
             raise SinkError(f"{out} is one of the videos itself.", "Choose another name for the output.")
     editor = make_editor()
     starts_s = _track_portrait(portrait, make_tracker, editor, progress)
-    motions, at_s, rest = _track_driver(drive, make_tracker, editor, progress)
+    with closing(KeptStates(out.absolute().parent)) as states:
+        motions, openings, at_s, rest = _track_driver(drive, make_tracker, editor, states, progress)
     paired = [_nearest(at_s, t_s) for t_s in starts_s if t_s <= at_s[-1] + 0.5 * _step(at_s)]
     with VideoReader(portrait) as reader:
         seen = [editor.see(i, reader.rgb(picture)) for i, picture in zip(range(len(paired)), reader, strict=False)]
-    editor.drive(seen, [motions[i] for i in paired], rest)
+    editor.drive(seen, [motions[i] for i in paired], rest, [openings[i] for i in paired])
     with VideoReader(portrait) as reader:
         writer = VideoWriter(
             out, reader.size_wh, reader.fps, reader.time_base, live=False, sound=Path(drive), overwrite=overwrite
@@ -108,23 +113,29 @@ def _track_portrait(
 
 
 def _track_driver(
-    drive: str | Path, make_tracker: Callable[[], Tracker], editor: VideoEditor, progress: Progress
-) -> tuple[list[Motion], list[float], list[Motion]]:
-    """M of every driving frame (a frame without a face holds the last one), their times, and M of the neutral pose."""
+    drive: str | Path,
+    make_tracker: Callable[[], Tracker],
+    editor: VideoEditor,
+    states: KeptStates,
+    progress: Progress,
+) -> tuple[list[Motion], list[Ratios], list[float], list[Motion]]:
+    """M and openings of every driving frame (a frame without a face holds the last one), their times, and M of the
+    neutral pose."""
     if Path(drive).suffix == ".motion" or not Path(drive).suffix:
         raise SourceError(
             f"{drive} is a motion clip; a portrait video is driven by the pictures of a face.", "Give a video file."
         )
-    states: list[FaceState] = []
-    motions: list[Motion | None] = []
+    motions: list[tuple[Motion, Ratios] | None] = []
     at_s: list[float] = []
     with VideoReader(drive) as reader:
         tracker = make_tracker()
         try:
             for i, picture in enumerate(reader):
                 state = tracker.track(CameraImage(reader.rgb(picture)), max(i, round(picture.t_ns / 1e6)))
-                motions.append(None if state.crop is None else editor.look(state.crop))
-                # Crops take 200 kB each; every fifth is plenty to find the neutral pose in.
+                open_by = editor.openings(state)
+                both = None if state.crop is None or open_by is None else (editor.look(state.crop), open_by)
+                motions.append(both)
+                # Every fifth crop is plenty to find the neutral pose in.
                 states.append(state if i % 5 == 0 else replace(state, crop=None))
                 at_s.append(picture.t_ns / 1e9)
                 progress("track", i + 1, reader.frame_count)
@@ -140,10 +151,10 @@ def _track_driver(
     for motion in motions:
         held = held if motion is None else motion
         whole.append(held)
-    neutral = best_neutral(states)
+    neutral = best_neutral(states.without_crops)
     calm = None if neutral is None else observe(neutral)
     rest = [] if calm is None else [editor.look(crop) for crop, _ in rest_crops_of(states, reference_from(calm))]
-    return whole, at_s, rest
+    return [motion for motion, _ in whole], [open_by for _, open_by in whole], at_s, rest
 
 
 def _nearest(at_s: list[float], t_s: float) -> int:

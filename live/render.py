@@ -1,32 +1,29 @@
 """Offline: a video of a face, or a motion clip, moves a character into a video file (`faceshot render`).
 
 Two passes: track every frame, then draw every frame. Between them stand the choice of the neutral pose and smoothing
-without delay, for which the whole clip is known; only face states and motion are kept, about 10 kB a frame.
+without delay, for which the whole clip is known; only face states and motion are kept, about 10 kB a frame; crops
+lie on disk.
 """
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from faceshot.animators import Animator
 from faceshot.animators.output import mirrored
-from faceshot.motion_clip import open_clip
 from faceshot.puppeteer import MotionSettings, Puppeteer, best_neutral
-from faceshot.types import CameraImage, Character, FaceState
+from faceshot.types import Character, Drive
 from live.errors import SinkError, SourceError
+from live.kept_states import KeptStates
+from live.performance import Performance, Progress, perform
 from live.sinks.canvas import Canvas, parse_background
 from live.stages import Tracker
-from live.video_reader import VideoReader
 from live.video_writer import VideoWriter, check_output
 
-__all__ = ["Performance", "Progress", "Report", "prepare", "render"]
-
-Progress = Callable[[str, int, int | None], None]
-"""Called with the stage ("track" or "draw"), frames done, and frames in all (None when unknown)."""
+__all__ = ["Report", "prepare", "render"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +39,6 @@ class Report:
     frames: int
     with_face: int
     duration_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Performance:
-    """A driver after tracking: one state and one presentation time per frame.
-
-    Attributes:
-        states: without crops unless the animator asks for them.
-        pts: in units of `time_base`, growing.
-        interval_pts: nominal distance of two frames.
-        sound: file that has the sound, if any.
-    """
-
-    states: Sequence[FaceState]
-    pts: Sequence[int]
-    time_base: Fraction
-    interval_pts: int
-    fps: float
-    sound: Path | None
-
-    @property
-    def dts_s(self) -> list[float]:
-        """Time since the frame before, one a frame."""
-        starts = [self.pts[0] - self.interval_pts, *self.pts[:-1]]
-        return [float((now - before) * self.time_base) for now, before in zip(self.pts, starts, strict=True)]
-
-    def at(self, t_s: float) -> int:
-        """Number of the frame that is shown `t_s` seconds after the first; the last one stays."""
-        return bisect.bisect_right(self.pts, self.pts[0] + t_s / float(self.time_base) + 1e-6) - 1
 
 
 def render(
@@ -110,28 +78,33 @@ def render(
     backdrop = parse_background(background)
     animator.load(character)
     _check_cast(animator, others)
-    performance, puppeteer = prepare(character, drive, make_tracker, animator.needs_crop, settings, progress)
-    cast = [
-        prepare(who, other, make_tracker, animator.needs_crop, settings, progress)
-        for who, other in zip(getattr(animator, "cast", [])[1:], others, strict=False)
-    ]
-    writer = VideoWriter(
-        out,
-        character.size_wh,
-        performance.fps,
-        performance.time_base,
-        live=False,
-        sound=performance.sound,
-        overwrite=overwrite,
-    )
-    try:
-        _draw(performance, puppeteer, animator, Canvas(character.size_wh, backdrop), writer, progress, mirror, cast)
-    except BaseException:  # Ctrl-C too: nothing half-written stays behind
-        writer.discard()
-        raise
-    writer.finish()
+    with ExitStack() as kept:
+
+        def crops() -> KeptStates | None:
+            return kept.enter_context(closing(KeptStates(out.absolute().parent))) if animator.needs_crop else None
+
+        performance, puppeteer = prepare(character, drive, make_tracker, crops(), settings, progress)
+        cast = [
+            prepare(who, other, make_tracker, crops(), settings, progress)
+            for who, other in zip(getattr(animator, "cast", [])[1:], others, strict=False)
+        ]
+        writer = VideoWriter(
+            out,
+            character.size_wh,
+            performance.fps,
+            performance.time_base,
+            live=False,
+            sound=performance.sound,
+            overwrite=overwrite,
+        )
+        try:
+            _draw(performance, puppeteer, animator, Canvas(character.size_wh, backdrop), writer, progress, mirror, cast)
+        except BaseException:  # Ctrl-C too: nothing half-written stays behind
+            writer.discard()
+            raise
+        writer.finish()
     length_pts = performance.pts[-1] - performance.pts[0] + performance.interval_pts
-    found = sum(state.found for state in performance.states)
+    found = sum(state.found for state in performance.faces)
     return Report(len(performance.states), found, float(length_pts * performance.time_base))
 
 
@@ -139,13 +112,13 @@ def prepare(
     character: Character,
     drive: str | Path,
     make_tracker: Callable[[], Tracker],
-    needs_crop: bool,
+    crops: KeptStates | None,
     settings: MotionSettings | None,
     progress: Progress,
 ) -> tuple[Performance, Puppeteer]:
     """A tracked driver and who carries its motion over, measured against its neutral."""
-    performance = _perform(drive, make_tracker, needs_crop, progress)
-    neutral = best_neutral(performance.states)
+    performance = perform(drive, make_tracker, crops, progress)
+    neutral = best_neutral(performance.faces)
     if neutral is None:
         raise SourceError(
             f"No face was found in any of the {len(performance.states)} frames of {drive}.",
@@ -167,29 +140,19 @@ def _check_cast(animator: Animator, others: Sequence[str | Path]) -> None:
         )
 
 
-def _perform(
-    drive: str | Path, make_tracker: Callable[[], Tracker], needs_crop: bool, progress: Progress
-) -> Performance:
-    if Path(drive).suffix == ".motion" or not Path(drive).suffix:
-        clip = open_clip(str(drive))
-        rate = Fraction(clip.fps).limit_denominator(1001)
-        return Performance(clip.states, range(len(clip.states)), 1 / rate, 1, clip.fps, None)
-    states: list[FaceState] = []
-    pts: list[int] = []
-    with VideoReader(drive) as reader:
-        tracker = make_tracker()
-        try:
-            t_ms = -1
-            for picture in reader:
-                t_ms = max(t_ms + 1, round(picture.t_ns / 1e6))
-                state = tracker.track(CameraImage(reader.rgb(picture)), t_ms)
-                states.append(state if needs_crop else replace(state, crop=None))
-                pts.append(picture.pts)
-                progress("track", len(states), reader.frame_count)
-        finally:
-            tracker.close()
-        interval_pts = max(1, round(reader.interval_ns / 1e9 / reader.time_base))
-        return Performance(states, pts, reader.time_base, interval_pts, reader.fps, reader.path)
+class _Other:
+    """The performer of another person in the picture, frame by frame beside the first one."""
+
+    def __init__(self, performance: Performance, puppeteer: Puppeteer) -> None:
+        self._performance = performance
+        self._drives = enumerate(puppeteer.perform(performance.states, performance.dts_s))
+        self._number, self._drive = next(self._drives)
+
+    def at(self, t_s: float) -> Drive:
+        """What is performed at a time; times only grow."""
+        while self._number < self._performance.at(t_s):
+            self._number, self._drive = next(self._drives)
+        return self._drive
 
 
 def _draw(
@@ -205,11 +168,11 @@ def _draw(
     pts = performance.pts
     ends = [*pts[1:], pts[-1] + performance.interval_pts]
     drives = puppeteer.perform(performance.states, performance.dts_s)
-    others = [list(acting.perform(other.states, other.dts_s)) for other, acting in cast]
+    others = [_Other(other, acting) for other, acting in cast]
     for i, drive in enumerate(drives):
         if others:
             at_s = float((pts[i] - pts[0]) * performance.time_base)
-            frame = [drive, *(part[other.at(at_s)] for part, (other, _) in zip(others, cast, strict=True))]
+            frame = [drive, *(other.at(at_s) for other in others)]
             # Who has no driver of his own moves as the first does.
             frame += [drive] * (animator.people - len(frame))  # type: ignore[attr-defined]
             picture = animator.render_cast([frame])[0]  # type: ignore[attr-defined]

@@ -42,6 +42,10 @@ DRAIN_S = 5.0  # how long sinks may write on after the last picture
 UPLOADS = 8  # dropped pictures that stay at hand
 
 
+def _as_it_is(character: Character) -> Character:
+    return character
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a show is made from; `live.build` fills it, tests fill it with fakes. All but `make_worker` may block.
@@ -52,6 +56,8 @@ class Parts:
         list_characters: rows of spec, name and kind.
         choose_source: what `auto` means now.
         make_source: a spec to a source that is not open yet.
+        calibrate: a character to the same with what its animator would like to know of it; takes seconds, so a show
+            begins without.
         phone: the inlet that `make_source` uses for `phone`.
         loading: what of the animator is being loaded now, for the user; None when nothing is.
     """
@@ -65,6 +71,7 @@ class Parts:
     make_animator: Callable[[], Animator]
     make_fallback: Callable[[], Animator]
     make_worker: Callable[[str], Worker]
+    calibrate: Callable[[Character], Character] = _as_it_is
     phone: PhoneInlet | None = None
     loading: Callable[[], str | None] = lambda: None
 
@@ -183,6 +190,7 @@ class Show:
             character = self._uploads.get(spec)
             if character is None:
                 character = await self._load_worker.run(self._parts.open_character, spec)
+                character = await self._load_worker.run(self._parts.calibrate, character)
             await self._cast(spec, character)
 
     async def set_picture(self, data: bytes, filename: str) -> None:
@@ -193,6 +201,7 @@ class Show:
             name = f"dropped {name}"  # a bundled one stays within reach
         async with self._switching:
             character = await self._load_worker.run(self._parts.read_picture, data, name)
+            character = await self._load_worker.run(self._parts.calibrate, character)
             await self._cast(name, character)
             self._uploads.pop(name, None)
             self._uploads[name] = character
@@ -280,6 +289,8 @@ class Show:
         """Load the character. It is on air as it is before its animator has loaded."""
         spec = self.config.character.spec
         character = await self._load_worker.run(self._parts.open_character, spec)
+        if self._offline:
+            character = await self._load_worker.run(self._parts.calibrate, character)
         self._air.size_wh = character.size_wh
         if not self._offline:
             now_ns = self.clock.now_ns()
@@ -332,6 +343,17 @@ class Show:
         await self._play(self._feed)
         self._ready.set()
         self._characters = [dict(row) for row in await self._load_worker.run(self._parts.list_characters)]
+        if not self._offline:
+            await self._calibrate()
+
+    async def _calibrate(self) -> None:
+        """The first character moves already; from now on as it does once its animator knows it."""
+        async with self._switching:
+            assert self._puppet is not None
+            before = self._puppet.character
+            character = await self._load_worker.run(self._parts.calibrate, before)
+            if character is not before and self._puppet.character is before:
+                await self._cast(self.config.character.spec, character)
 
     def _new_feed(self, spec: str) -> Feed:
         async def make_source() -> Source:

@@ -266,6 +266,7 @@ def a_show(
     characters: Mapping[str, Character] | None = None,
     costs_ms: Mapping[str, float] | None = None,
     phone: PhoneInlet | None = None,
+    calibrate: Callable[[Character], Character] = lambda character: character,
 ) -> Show:
     """A show of fakes on the running virtual loop. The source `cam` and the character `dot` are on unless `sets` say
     otherwise; `costs_ms` is the virtual cost of a call of the workers "track", "render" and "load".
@@ -294,5 +295,6 @@ def a_show(
         make_fallback=make_fallback,
         make_worker=lambda name: InlineWorker(name, clock, (costs_ms or {}).get(name, 0.0)),
         phone=phone,
+        calibrate=calibrate,
     )
     return Show(config, clock, parts, sinks)

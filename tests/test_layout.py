@@ -28,6 +28,7 @@ TESTED_ELSEWHERE = {
     "live/config_animators.py": "tests/live/test_config.py reads all tables",
     "live/devices.py": "tests/live/test_cli.py runs `faceshot devices`",
     "live/machine.py": "tests/live/test_doctor.py hands `diagnose` a made-up one; test_cli.py runs the real",
+    "live/performance.py": "tests/live/test_render.py and test_landmarks_export.py track with it",
     "live/sound.py": "tests/live/test_render.py compares the sound packet by packet",
     "live/video_writer.py": "tests/live/test_render.py and sinks/test_recorder.py read back what it wrote",
     "live/server/app.py": "tests/live/server/test_api.py drives it",
@@ -87,6 +88,18 @@ def test_only_animators_make_pictures_that_go_on_air():
                     if alias.name == "Rendered" and alias.asname
                 ]
     assert not makers
+
+
+def test_what_is_private_stays_in_its_module():
+    users = [
+        f"{name_of(path)}:{node.lineno} {alias.name}"
+        for path in modules()
+        for node in nodes(path)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PACKAGES
+        for alias in node.names
+        if alias.name.startswith("_")
+    ]
+    assert not users
 
 
 def test_time_comes_from_the_clock():

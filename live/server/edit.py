@@ -42,6 +42,7 @@ from faceshot.matchers import place_landmarks
 from faceshot.matte import Matte, apply_matte, cut_background, has_alpha, make_matte
 from faceshot.pictures import read_picture
 from faceshot.rehearsal import FPS, MOTIONS, close_up, rehearse
+from faceshot.saved_square import saved_square, with_saved_square
 from faceshot.shapes import KINDS
 from faceshot.types import Character, UInt8
 from live.server.answer import Json
@@ -203,7 +204,7 @@ class Editor:
             return self._from_picture(read_picture(path, path.name), path.stem, path.with_suffix(".faceshot"))
         character = None if is_file or spec in bundled_names() else self._on_air(spec)
         if character is None:
-            character = open_character(spec, self._models)
+            character = open_character(spec, self._models, calibrate=False)
         if not is_file:  # bundled ones are part of the program, dropped ones have no file
             stem = f"my-{spec}" if spec in bundled_names() else PurePath(spec).stem
             path = versions.free_path(versions.own_folder(), stem)
@@ -258,6 +259,7 @@ class Editor:
             "visible": character.visible.tolist(),
             "confidence": [round(float(c), 2) for c in document.confidence],
             "matcher": document.matcher,
+            "square": saved_square(character),
             "attempts": document.attempts,
             "placed": document.placed,
             "fresh": document.fresh,
@@ -293,6 +295,8 @@ def _changed(document: _Document, about: dict[str, Any]) -> Character:
     keys = ("landmarks", "visible", "kind")
     wanted: dict[str, Any] = {key: about[key] for key in keys if key in about}
     made = check_landmarks(wanted, character.size_wh, "The face")
+    if "square" in about:
+        character = with_saved_square(character, about["square"])
     return replace(
         character, points_xy=made.points_xy, visible=made.visible, kind=made.kind or character.kind, arrays={}
     )

@@ -12,7 +12,7 @@ from faceshot.shapes import shapes
 from faceshot.topology import MIRROR_70
 from tests.faceshot.faces import LABELLED, clicks_on, drawn_face, eye_distance, labelled, near_eyes
 
-MEAN_ERROR = 0.06  # eye distances over all labelled pictures, each fitted without its own example; measured 0.056
+MEAN_ERROR = 0.051  # eye distances over all labelled pictures, each fitted without its own example; measured 0.0495
 MEDIAN_ERROR = 0.05
 
 
@@ -37,12 +37,36 @@ def test_seven_clicks_are_enough_for_unseen_pictures(errors):
 
 @pytest.mark.media
 def test_the_corners_of_the_mouth_bring_the_worst_down(errors, shared_media):
-    """Nine clicks; measured 0.049 over all labelled pictures, three of them looked at here."""
-    for name in ("s22", "s40", "s7"):
+    """Nine clicks; measured 0.0485 over all labelled pictures, three of them looked at here."""
+    for name in ("s22", "s40", "s10"):
         picture = labelled(name, shared_media)
         clicks = clicks_on(picture.points, (*RECOMMENDED, "mouth-left", "mouth-right"))
         result = fit(picture.rgb, clicks, picture.kind, without=(name,))
         assert near_eyes(result.points_xy, picture.points)[picture.visible].mean() < 0.95 * errors[name]
+
+
+def _edge_as_asked(points: np.ndarray, side: int) -> tuple[float, float]:
+    """Where the outline crosses the height that the page asks for, a third of the way from the eyes to the chin."""
+    across = points[42:48].mean(axis=0) - points[36:42].mean(axis=0)
+    height = points @ np.array([-across[1], across[0]])
+    outline = list(range(9)) if side < 0 else list(range(16, 7, -1))
+    wanted = height[36:48].mean() + (height[8] - height[36:48].mean()) / 3
+    at = np.interp(wanted, np.maximum.accumulate(height[outline]), np.arange(9))
+    x, y = (np.interp(at, np.arange(9), points[outline, axis]) for axis in (0, 1))
+    return float(x), float(y)
+
+
+@pytest.mark.media
+def test_clicks_where_the_page_asks_for_them_are_enough_too(shared_media):
+    """Nobody knows which point of an outline is the third: measured 0.059 with clicks at the height in words."""
+    found = []
+    for name in LABELLED:
+        picture = labelled(name, shared_media)
+        clicks = clicks_on(picture.points, RECOMMENDED)
+        clicks |= {"left-jaw": _edge_as_asked(picture.points, -1), "right-jaw": _edge_as_asked(picture.points, 1)}
+        result = fit(picture.rgb, clicks, picture.kind, without=(name,))
+        found.append(near_eyes(result.points_xy, picture.points)[picture.visible].mean())
+    assert np.mean(found) <= 0.065
 
 
 @pytest.mark.media

@@ -71,3 +71,33 @@ def test_eyes_in_one_place_say_nothing():
     rgb, points = a_face()
     points[36:48] = points[36]
     assert look(rgb, points, frozenset()) == {}
+
+
+@pytest.mark.parametrize("differ", [0.12, 0.45])
+def test_a_line_that_goes_on_is_the_mouth_only_where_mouths_differ(differ):
+    """A line twice as wide as the mouth: a moustache on a person, a wide mouth on an animal."""
+    rgb = np.full((400, 400, 3), 220, np.uint8)
+    _, points = a_face("ada")
+    points = points * 0.8
+    y = points[[60, 64], 1].mean()
+    left, right = points[48, 0], points[54, 0]
+    wide = right - left
+    cv2.line(rgb, (int(left - wide / 2), int(y)), (int(right + wide / 2), int(y)), (60, 30, 30), 2, cv2.LINE_AA)
+    found = look(rgb, points, frozenset(), differ)["mouth"]
+    corners = {int(i): p[0] for i, p in zip(found.indices, found.points, strict=True)}
+    stretched = (corners[54] - corners[48]) / wide
+    assert (stretched > 1.5) == (differ > 0.3)
+
+
+def test_a_brow_is_found_aside_too():
+    rgb = np.full((512, 512, 3), 210, np.uint8)
+    _, points = a_face("ada")
+    unit = eye_distance(points)
+    for brow in (slice(17, 22), slice(22, 27)):
+        cv2.polylines(rgb, [points[brow].round().astype(np.int32)], False, (50, 40, 40), 9, cv2.LINE_AA)
+    off = points.copy()
+    off[17:27] += np.array([0.1, -0.08]) * unit
+    before = float(np.hypot(0.1, 0.08)) * unit
+    found = look(rgb, off, frozenset())
+    for name, brow in (("left-brow", slice(17, 22)), ("right-brow", slice(22, 27))):
+        assert np.linalg.norm(found[name].points - points[brow], axis=1).mean() < 0.5 * before

@@ -64,7 +64,7 @@ def test_a_source_that_does_not_exist_is_an_error_not_a_number() -> None:
 
 
 def series(n: int = 200) -> dict[str, np.ndarray]:
-    """Eight independent smooth signals of ample range; the same every time."""
+    """Seven independent smooth signals of ample range; the same every time."""
     rng = np.random.default_rng(7)
     noise = rng.standard_normal((len(SIGNALS), n + 20))
     smooth = np.array([np.convolve(row, np.hanning(9), "same") for row in noise])[:, 10:-10]

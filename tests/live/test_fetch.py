@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 from urllib.error import URLError
+from urllib.request import Request
 
 import pytest
 
@@ -29,7 +30,7 @@ ENTRY = Entry(
 )
 
 
-def sends(content: bytes) -> Callable[[str], IO[bytes]]:
+def sends(content: bytes) -> Callable[[Request | str], IO[bytes]]:
     return lambda url: io.BytesIO(content)
 
 
@@ -41,7 +42,7 @@ def test_a_good_file_arrives_with_progress(tmp_path: Path) -> None:
     assert seen == sorted(seen) and len(seen) > 1 and seen[-1] == len(CONTENT)
 
 
-def breaks(url: str) -> IO[bytes]:
+def breaks(url: Request | str) -> IO[bytes]:
     raise URLError("no route to host")
 
 
@@ -65,7 +66,9 @@ class Interrupted(io.BytesIO):
         (lambda url: Interrupted(CONTENT), "connection reset"),
     ],
 )
-def test_anything_else_leaves_nothing_behind(tmp_path: Path, opener: Callable[[str], IO[bytes]], words: str) -> None:
+def test_anything_else_leaves_nothing_behind(
+    tmp_path: Path, opener: Callable[[Request], IO[bytes]], words: str
+) -> None:
     with pytest.raises(LiveError, match=words) as caught:
         fetch(ENTRY, tmp_path, opener=opener)
     assert ENTRY.url in caught.value.hint

@@ -58,6 +58,21 @@ def test_a_portrait_video_is_moved_by_another(shared_media: Path, tmp_path: Path
 
 
 @pytest.mark.media
+def test_the_published_flags_reach_the_motion(shared_media: Path, tmp_path: Path) -> None:
+    portrait = excerpt(shared_media / "driving" / "d10.mp4", tmp_path / "portrait.mp4", 3)
+    drive = excerpt(shared_media / "driving" / "d6.mp4", tmp_path / "talk.mp4", 3, start=30)
+    made = {}
+    for flag in ("", "retarget_eyes=true", "retarget_lips=true", "source_eye_retargeting=true"):
+        out = tmp_path / f"{flag or 'plain'}.mp4"
+        sets = [word for one in ("motion=relative", flag) if one for word in ("--set", f"animator.liveportrait.{one}")]
+        assert main(["render", str(portrait), str(drive), "-o", str(out), *LIVEPORTRAIT, *sets]) == 0
+        made[flag] = decode_rgb(out)[2].astype(int)
+    for flag, picture in made.items():
+        if flag:
+            assert np.abs(picture - made[""]).max() > 8, flag
+
+
+@pytest.mark.media
 def test_a_picture_is_moved_offline(shared_media: Path, tmp_path: Path) -> None:
     drive = excerpt(shared_media / "driving" / "d6.mp4", tmp_path / "talk.mp4", 4)
     out = tmp_path / "out.mp4"

@@ -126,7 +126,7 @@ class _Stage:
         self._options = Options(
             relative=settings.motion == "relative",
             region=settings.region,
-            expression_friendly=True,
+            expression_friendly=settings.expression_friendly,
             stitching=stitching,
             normalize_lip=lips,
             multiplier=settings.multiplier,

@@ -6,12 +6,11 @@ not visible, so that everything which needs points to hold on to has some.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from faceshot.animators.liveportrait.settings import chosen_square
 from faceshot.blendshape_rig import CANONICAL_FACE
+from faceshot.saved_square import saved_square, with_saved_square
 from faceshot.topology import N_POINTS
 from faceshot.types import Character, UInt8
 
@@ -49,14 +48,10 @@ def with_square(character: Character, crop: str) -> Character:
     if crop in ("auto", "whole"):
         return character
     square = chosen_square(crop, character.size_wh, character.points_xy)
-    corner_and_side = (square.x - square.side / 2, square.y - square.side / 2, square.side)
-    share = [float(value) / character.size_wh[0] for value in corner_and_side]
-    return replace(character, provenance={**character.provenance, "square": share})
+    return with_saved_square(character, (square.x - square.side / 2, square.y - square.side / 2, square.side))
 
 
 def crop_of(character: Character, crop: str) -> str:
-    """The square of `with_square` in pixels of the character's picture; `crop` when it has none."""
-    share = character.provenance.get("square")
-    if crop in ("auto", "whole") or share is None:
-        return crop
-    return ",".join(f"{float(part) * character.size_wh[0]:.3f}" for part in share)
+    """The square that was saved with the character, for every `crop` but `whole`; `crop` when it has none."""
+    square = None if crop == "whole" else saved_square(character)
+    return crop if square is None else ",".join(f"{part:.3f}" for part in square)

@@ -31,6 +31,11 @@ class Settings:
     normalize_lip: bool = True
     eye_retargeting: bool = True
     multiplier: float = 1.0
+    expression_friendly: bool = True
+    retarget_eyes: bool = False
+    retarget_lips: bool = False
+    source_eye_retargeting: bool = False
+    observation_variance: float = 3e-7
     pitch: float = 1.0
     yaw: float = 1.0
     roll: float = 1.0

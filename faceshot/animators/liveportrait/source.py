@@ -74,7 +74,8 @@ def people_of(character: Character, settings: Settings, folder: Path | None = No
 def load_source(character: Character, settings: Settings, engine: Engine, folder: Path | None = None) -> Source:
     """Crop, look and prepare. Raises `PictureError` when the settings name no square of the picture."""
     people = people_of(character, settings, folder)
-    squares = [_square(person, settings) for person in people]
+    alone = len(people) == 1  # a saved square is that of one face
+    squares = [_square(person, settings, alone) for person in people]
     canvas = character.rgba.copy()
     canvas[..., 3] = _matte(character, settings)
     canvas[..., :3] = spread(canvas)
@@ -90,8 +91,9 @@ def load_source(character: Character, settings: Settings, engine: Engine, folder
     return Source(made, canvas, engine.prepare(small, seen.points), None if opaque else _alpha(crops, engine))
 
 
-def _square(person: Character, settings: Settings) -> Square:
-    return chosen_square(crop_of(person, settings.crop), person.size_wh, person.points_xy)
+def _square(person: Character, settings: Settings, alone: bool) -> Square:
+    crop = crop_of(person, settings.crop) if alone else settings.crop
+    return chosen_square(crop, person.size_wh, person.points_xy)
 
 
 def _matte(character: Character, settings: Settings) -> UInt8:

@@ -63,6 +63,12 @@ class VideoEditor:
         else:
             self._ratios.append(self._ratios[-1] if self._ratios else Ratios(np.full(2, 0.3, np.float32), 0.0))
 
+    @staticmethod
+    def openings(state: FaceState) -> Ratios | None:
+        """How open a driver's eyes and lips are; None without a face."""
+        points = state.points_xyz
+        return None if points is None or len(points) < 478 else ratios_of_mesh(points)
+
     @property
     def with_face(self) -> int:
         """In how many of the source's frames a face was found."""
@@ -90,13 +96,20 @@ class VideoEditor:
         with out_of_memory_is_said(), torch.no_grad():
             return self._engine.motion(self._engine.upload([crop]))
 
-    def drive(self, source: Sequence[Motion], driver: Sequence[Motion], rest: Sequence[Motion] = ()) -> None:
+    def drive(
+        self,
+        source: Sequence[Motion],
+        driver: Sequence[Motion],
+        rest: Sequence[Motion] = (),
+        openings: Sequence[Ratios] | None = None,
+    ) -> None:
         """Work out all motion.
 
         Args:
             source: of every frame, by `see`.
             driver: of the frame that goes with each, as many; or one for all.
             rest: of the driver's neutral pose; for the motion "live".
+            openings: of the driver's eyes and lips, as many as `driver`; None switches their retargeting off.
         """
         settings = self._settings
         human = settings.variant == "human"
@@ -104,13 +117,16 @@ class VideoEditor:
             relative=settings.motion != "absolute",
             region=settings.region,
             stitching=settings.stitching and human,
-            source_eye_retargeting=False,
+            eye_retargeting=settings.retarget_eyes and human,
+            lip_retargeting=settings.retarget_lips and human,
+            source_eye_retargeting=settings.source_eye_retargeting and human,
             multiplier=settings.multiplier,
+            observation_variance=settings.observation_variance,
         )
         with torch.no_grad():
             reference = mean_motion(_joined(rest)) if rest and settings.motion == "live" else None
             self._x_s, self._x_d = official_video(
-                _joined(source), self._ratios, _joined(driver), None, self._engine.heads, options, reference
+                _joined(source), self._ratios, _joined(driver), openings, self._engine.heads, options, reference
             )
 
     def draw(self, index: int, rgb: UInt8) -> Rendered:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from faceshot.animators import Window
 from faceshot.animators.warp.expression import Expression
 from faceshot.animators.warp.eyes import Eye, make_eyes
-from faceshot.animators.warp.frame import FaceFrame, as_float32, face_frame, safe_points
+from faceshot.animators.warp.frame import F64, FaceFrame, as_float32, face_frame, safe_points
 from faceshot.animators.warp.grid import Grid, invert
 from faceshot.animators.warp.head import HeadField, elastic_membership, fit_ball, membership
 from faceshot.animators.warp.kernels import compose, extent, put_behind
 from faceshot.animators.warp.lips import LipLine, lip_line
 from faceshot.animators.warp.matte import bleed, cut_out
 from faceshot.animators.warp.mouth import Gap, Mouth, light_of
+from faceshot.animators.warp.response import Response, features
 from faceshot.animators.warp.sheets import LOWER_LIP, Operator, build_operator, face_grid
 from faceshot.errors import ShapeError
 from faceshot.rest_pose import rest_rotation
@@ -45,6 +46,7 @@ class _Puppet:
     """Everything that depends on the character only."""
 
     expression: Expression
+    response: Response | None  # how trackers read this character, if that is known
     frame: FaceFrame
     texture: UInt8  # (H, W, 4), what is warped
     plate: UInt8 | None  # (H, W, 4), what is behind it
@@ -85,6 +87,13 @@ class WarpAnimator:
         if self._puppet is None:
             raise ShapeError("The warp animator has no character yet.", "Call load(character) before render().")
         return [Rendered(_render(self._puppet, drive)) for drive in drives]
+
+    def features(self, drive: Drive) -> F64:
+        """(17,) what is drawn for a drive, in the terms of `response`."""
+        if self._puppet is None:
+            raise ShapeError("The warp animator has no character yet.", "Call load(character) before features().")
+        delta = self._puppet.expression.displacements(drive.expression_xy)
+        return features(self._puppet.frame, delta, drive)
 
     def reset(self) -> None:
         """Nothing to forget: every picture depends on its own drive only."""
@@ -127,8 +136,10 @@ def _prepare(character: Character) -> _Puppet:
     mouth = None if lips is None else Mouth(lips, character.kind, light_of(texture, points))
     ring = coarse.ringed()
     block = np.empty((ring.size_wh[1], ring.size_wh[0], 2), np.float32)
+    expression = Expression(points, visible, frame, lips, character.kind)
     return _Puppet(
-        expression=Expression(points, visible, frame, lips, character.kind),
+        expression=expression,
+        response=Response.of(character, frame, expression),
         frame=frame,
         texture=np.ascontiguousarray(texture),
         plate=None if cutout is None else np.ascontiguousarray(cutout.plate),
@@ -244,6 +255,8 @@ def _region(puppet: _Puppet, reach: float) -> tuple[slice, slice]:
 
 
 def _render(puppet: _Puppet, drive: Drive) -> UInt8:
+    if puppet.response is not None:
+        drive = puppet.response.corrected(drive)
     delta = puppet.expression.displacements(drive.expression_xy)
     stretch = 0.0
     if puppet.lips is None:

@@ -25,6 +25,10 @@ _BELOW = [55, 56, 57, 58, 59, 65, 66, 67]
 class Expression:
     """Args:
     points: (70, 2) resting landmarks.
+
+    Attributes:
+        rest: (70, 2) the same.
+        mouth_is_open: whether the picture shows the mouth's inside.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class Expression:
         self._up = as_float32(-frame.axis_y)
         self._brow_limit = np.float32(_BROW_RISES[kind] * frame.width)
         self._lips = lips
+        self.mouth_is_open = lips is not None and lips.is_open
         self._room_below = 1e3
         if lips is None:
             return

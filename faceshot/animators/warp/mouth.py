@@ -129,13 +129,20 @@ class Mouth:
         *inner, widest = part_lips(where, box, at_lower, self._shape, gap)
         if inner[0] >= inner[2]:
             return None
-        raised = max(-float((delta[61:64] @ self._axis_y).mean()), 0.0)
-        return Gap(box, (inner[0], inner[1], inner[2], inner[3]), still, gap, widest, self._arc(delta), raised)
+        lip = self._lip_moved(delta)
+        raised = max(-float(lip.mean()), 0.0)
+        return Gap(box, (inner[0], inner[1], inner[2], inner[3]), still, gap, widest, self._arc(lip), raised)
 
-    def _arc(self, delta: Float32) -> tuple[float, float, float]:
+    def _lip_moved(self, delta: Float32) -> Float32:
+        """(3,) px by which the upper lip's edge moves down; up no further than the lip as a whole, for it keeps its
+        thickness."""
+        edge, whole = delta[61:64] @ self._axis_y, delta[50:53] @ self._axis_y
+        return as_float32(np.where(edge < 0, np.minimum(np.maximum(edge, whole), 0.0), edge))
+
+    def _arc(self, moved: Float32) -> tuple[float, float, float]:
         """Parabola through the resting upper lip, carried along: teeth are even and rigid, however a lip curls."""
         a, b, c = (float(x) for x in self._rest_arc)
-        moved = delta[61:64] @ self._axis_y
+        a = min(a, 0.0)  # a row of teeth never curves the way of a sad mouth
         return a, b + float(moved[2] - moved[0]) / self.lips.width, c + float(moved.mean())
 
     def draw(self, out: UInt8, texture: UInt8, gap: Gap) -> None:

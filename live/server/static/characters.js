@@ -60,7 +60,7 @@ export function characters(app) {
       app.confirmation(`${title(app.state.character.name)} is on air`);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (error.editor) app.offer(error.message, "A few clicks place them: it takes half a minute.", "Place the points", () => place(file));
+      if (error.editor) app.offer(error.message, "Show where it is: seven clicks, half a minute.", "Place the points", () => place(file));
       else app.failure(error);
     } finally {
       done.end();

@@ -1,5 +1,6 @@
 // The desk: the picture, the curves and points over it, and the way between screen and picture.
 
+import { paintSquare } from "./edit-square.js";
 import { MIRROR, N_POINTS, PARTS, centre, partOf, toneOf } from "./edit-model.js";
 
 const ACCENT = "#8ea6ff";
@@ -173,6 +174,7 @@ export class Canvas {
       if (this.tool === "parts") this.#paintFrame(g);
     }
     if (this.tool === "guide") this.#paintMarks(g);
+    if (this.tool === "square" && this.model.square) paintSquare(g, this, this.model.square, ACCENT);
     this.#paintLoupe();
   }
 

@@ -11,8 +11,8 @@ const PLACES = {
   nose: ["The tip of the nose", 31, 37],
   mouth: ["The middle of the mouth", 32, 48],
   chin: ["The lowest point of the chin", 32, 58],
-  "left-jaw": ["The left edge of the face, at the nose's height", 10, 38],
-  "right-jaw": ["The right edge of the face, at the nose's height", 54, 38],
+  "left-jaw": ["The left edge of the face, a third of the way from the eyes down to the chin", 10, 38],
+  "right-jaw": ["The right edge of the face, a third of the way from the eyes down to the chin", 54, 38],
   "mouth-left": ["The left corner of the mouth", 24, 46],
   "mouth-right": ["The right corner of the mouth", 40, 46],
 };
@@ -91,7 +91,7 @@ export function makeGuide(model, desk, failure) {
       asking = names();
       if (model.placed) {
         const mean = (first, last) => model.points.slice(first, last).reduce((a, p) => [a[0] + p[0] / (last - first), a[1] + p[1] / (last - first)], [0, 0]);
-        const at = { "left-eye": mean(36, 42), "right-eye": mean(42, 48), nose: model.points[30], chin: model.points[8], "left-jaw": model.points[3], "right-jaw": model.points[13], mouth: [(model.points[62][0] + model.points[66][0]) / 2, (model.points[62][1] + model.points[66][1]) / 2] };
+        const at = { "left-eye": mean(36, 42), "right-eye": mean(42, 48), nose: model.points[30], chin: model.points[8], "left-jaw": model.points[2], "right-jaw": model.points[14], mouth: [(model.points[62][0] + model.points[66][0]) / 2, (model.points[62][1] + model.points[66][1]) / 2] };
         desk.marks = document.clicks.recommended.map((name) => ({ name, x: at[name][0], y: at[name][1] }));
         asking = [...EXTRA];
       }

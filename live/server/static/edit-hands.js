@@ -1,12 +1,14 @@
 // Mouse, pen, fingers, wheel and keys on the desk.
 
 import { N_POINTS, centre } from "./edit-model.js";
+import { squareHands } from "./edit-square.js";
 
 const REACH_PX = { mouse: 14, pen: 18, touch: 30 };
 const CURSORS = { n: "ns-resize", s: "ns-resize", e: "ew-resize", w: "ew-resize", nw: "nwse-resize", se: "nwse-resize", ne: "nesw-resize", sw: "nesw-resize", turn: "grab" };
 
 export function hands(model, desk, guide, actions) {
   const { canvas } = desk;
+  const square = squareHands(model, desk);
   const pointers = new Map();
   let gesture = null; // {move(at), end(cancelled)}
   let spaceHeld = false;
@@ -65,6 +67,7 @@ export function hands(model, desk, guide, actions) {
   );
 
   function hover(at) {
+    if (desk.tool === "square") return void (canvas.style.cursor = spaceHeld ? "grab" : square.cursor(at));
     const handle = desk.tool === "parts" ? handleAt(at, 14) : "";
     const point = desk.tool === "points" ? desk.hit(at, REACH_PX.mouse) : -1;
     if (point !== desk.hover) {
@@ -81,6 +84,7 @@ export function hands(model, desk, guide, actions) {
     if (event.button === 1 || spaceHeld) return pan(at);
     if (desk.tool === "guide") return guide.begin(at, REACH_PX[event.pointerType] ?? 14) ?? pan(at);
     if (!model.placed) return pan(at);
+    if (desk.tool === "square") return step(square.begin(at, REACH_PX[event.pointerType] ?? 14));
     if (desk.tool === "parts") return beginPart(at, touch) ?? pan(at);
     const point = desk.hit(at, REACH_PX[event.pointerType] ?? 14);
     if (point < 0) {
@@ -221,10 +225,17 @@ export function hands(model, desk, guide, actions) {
     }
   }
 
+  function takeAway() {
+    if (!model.square) return;
+    model.begin();
+    model.setSquare(null);
+  }
+
   const KEYS = {
     1: () => actions.tool("points"),
     2: () => actions.tool("parts"),
     3: () => actions.tool("guide"),
+    4: () => actions.tool("square"),
     m: () => actions.toggle("mirror"),
     f: () => actions.toggle("soft"),
     "+": () => desk.zoomAt(1.25),
@@ -233,7 +244,7 @@ export function hands(model, desk, guide, actions) {
     0: () => desk.fit(),
     ",": () => choose(-1),
     ".": () => choose(1),
-    delete: () => model.part && model.hasPart(model.part) && model.setVisible(model.part, false),
+    delete: () => (desk.tool === "square" ? takeAway() : model.part && model.hasPart(model.part) && model.setVisible(model.part, false)),
     escape: () => (guide.active ? actions.tool("points") : model.choose(-1)),
     enter: () => guide.active && guide.done(),
   };
@@ -254,6 +265,7 @@ export function hands(model, desk, guide, actions) {
     }
     const arrow = ARROWS[event.key];
     if (arrow && event.target.matches("input, [role=radio]")) return;
+    if (desk.tool === "square" && arrow) return;
     if (arrow && model.placed && (model.chosen >= 0 || model.part)) return void (event.preventDefault(), nudge(event, arrow));
     if (event.target.closest("button") && (key === "enter" || key === " ")) return;
     if (KEYS[key] && !(event.altKey && !arrow)) {

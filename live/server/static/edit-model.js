@@ -34,6 +34,7 @@ export class Model {
     this.confidence = [];
     this.kind = "animal";
     this.matcher = "";
+    this.square = null; // [left, top, side] that LivePortrait animates; null: around the face
     this.placed = false;
     this.mirror = false;
     this.soft = false;
@@ -60,6 +61,7 @@ export class Model {
     this.confidence = [...document.confidence];
     this.kind = document.kind;
     this.matcher = document.matcher;
+    this.square = document.square;
     this.placed = document.placed;
     this.past = [];
     this.future = [];
@@ -70,7 +72,7 @@ export class Model {
   }
 
   print() {
-    return JSON.stringify([this.points.map(([x, y]) => [Math.round(x * 100), Math.round(y * 100)]), this.visible, this.kind]);
+    return JSON.stringify([this.points.map(([x, y]) => [Math.round(x * 100), Math.round(y * 100)]), this.visible, this.kind, this.square?.map((v) => Math.round(v * 10))]);
   }
 
   get dirty() {
@@ -85,13 +87,13 @@ export class Model {
 
   // What the server wants to know.
   landmarks() {
-    return { landmarks: this.points.map(([x, y]) => [Number(x.toFixed(2)), Number(y.toFixed(2))]), visible: this.visible, kind: this.kind };
+    return { landmarks: this.points.map(([x, y]) => [Number(x.toFixed(2)), Number(y.toFixed(2))]), visible: this.visible, kind: this.kind, square: this.square };
   }
 
   // History: one step for one gesture. `begin` before the first change, everything until the next `begin` is one step.
   snapshot() {
-    const { points, visible, confidence, kind, placed, matcher } = this;
-    return { points: points.map((p) => [...p]), visible: [...visible], confidence: [...confidence], kind, placed, matcher };
+    const { points, visible, confidence, kind, placed, matcher, square } = this;
+    return { points: points.map((p) => [...p]), visible: [...visible], confidence: [...confidence], kind, placed, matcher, square };
   }
 
   begin() {
@@ -149,6 +151,12 @@ export class Model {
     if (kind === this.kind) return;
     this.begin();
     this.kind = kind;
+    this.tell("points");
+  }
+
+  // One gesture is one step: whoever calls it has begun one.
+  setSquare(square) {
+    this.square = square && square.map((v) => Math.round(v * 10) / 10);
     this.tell("points");
   }
 

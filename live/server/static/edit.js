@@ -97,6 +97,7 @@ function fileText() {
 
 function told() {
   if (!opened || guide.active || !model.placed) return "";
+  if (desk.tool === "square") return model.square ? "What LivePortrait animates: drag it, or a corner; Delete takes it away" : "Drag a square over what LivePortrait is to animate";
   if (desk.tool === "parts") return model.part ? "Drag inside to move, a corner to scale, the round handle to turn" : "Click a part of the face";
   if (model.chosen < 0) return matchMedia("(hover: none)").matches ? "Drag a point; pinch to zoom" : "Drag a point, or choose one and use the arrow keys";
   const sure = Math.round(model.confidence[model.chosen] * 100);

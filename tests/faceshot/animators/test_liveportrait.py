@@ -22,6 +22,7 @@ from faceshot.animators.liveportrait.tiny import write_tiny  # noqa: E402
 from faceshot.animators.liveportrait.warping import identity_grid  # noqa: E402
 from faceshot.character import open_character, resize  # noqa: E402
 from faceshot.errors import DeviceError, PictureError, WeightsMissing  # noqa: E402
+from faceshot.saved_square import with_saved_square  # noqa: E402
 from faceshot.types import Character, Drive, HeadMotion  # noqa: E402
 from tests.fakes import a_character  # noqa: E402
 
@@ -311,6 +312,14 @@ def test_a_bad_square_says_what_a_good_one_is(crop: str) -> None:
     with pytest.raises(PictureError) as caught:
         chosen_square(crop, (200, 100), a_character().points_xy)
     assert "left,top,side" in caught.value.hint
+
+
+def test_a_square_that_was_drawn_in_the_editor_is_the_crop(tiny: Path) -> None:
+    character = with_saved_square(a_character(size_wh=(160, 160)), [20, 10, 120])
+    stage = loaded(tiny, character)._stage
+    assert stage is not None
+    assert stage.source.people[0].square[:3] == pytest.approx((80, 70, 120))
+    assert crop_of(character, "whole") == "whole"
 
 
 def test_a_picture_without_a_face_is_animated_in_its_square(tiny: Path) -> None:

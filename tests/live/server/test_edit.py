@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from faceshot.assisted import RECOMMENDED
-from faceshot.character import open_character, read_character, write_character
+from faceshot.character import open_character, read_character, resize, write_character
+from faceshot.saved_square import saved_square
 from faceshot.types import FaceState
 from live.clock import LoopClock
 from live.server.app import create_edit_app
@@ -73,6 +74,31 @@ def test_a_bundled_character_is_saved_as_my_own(edit, tmp_path):
         made = read_character(tmp_path / "own" / "my-miso.faceshot")
         assert made.name == "Whiskers" and made.points_xy[30, 1] == pytest.approx(document["landmarks"][30][1])
         assert made.provenance["landmarks"]["edited"] == {"points": 1} and made.provenance["author"]
+
+    edit(test)
+
+
+def test_a_square_is_saved_shown_again_and_taken_away(edit, tmp_path):
+    path = tmp_path / "dot.faceshot"
+    write_character(a_character(size_wh=(128, 128)), path)
+
+    async def test(client):
+        document = await opened(client, path)
+        assert document["square"] is None
+        save = f"/api/edit/{document['id']}/save"
+        answer = (await client.post(save, json={**face(document), "square": [10, 20.5, 64]})).json()
+        assert answer["square"] == pytest.approx([10, 20.5, 64])
+        assert saved_square(resize(read_character(path), 64)) == pytest.approx([5, 10.25, 32])
+        for bad, says in (
+            ([10, 20], "is not left, top, side"),
+            ([500, 0, 64], "outside the picture of 128×128"),
+            ("x", "is not"),
+        ):
+            refused = await client.post(save, json={**face(document), "square": bad})
+            assert refused.status_code == 422 and says in refused.json()["error"]
+        assert (await opened(client, path))["square"] == pytest.approx([10, 20.5, 64])
+        await client.post(save, json={**face(document), "square": None})
+        assert (await opened(client, path))["square"] is None
 
     edit(test)
 

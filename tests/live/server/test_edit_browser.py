@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from faceshot.assisted import RECOMMENDED
 from faceshot.character import open_character, read_character, write_character
+from faceshot.saved_square import saved_square
 from faceshot.topology import MIRROR_70
 from faceshot.types import Character, FaceState
 from live.build import build_show
@@ -336,6 +337,28 @@ def test_a_finger_drags_two_fingers_zoom(browser: Browser, url: str, cat: Path) 
         assert desk.page.is_disabled("#save")  # a pinch moves no point
         wide = desk.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 390
+
+
+def test_the_square_of_liveportrait_is_drawn_moved_resized_and_saved(desk: Desk, cat: Path) -> None:
+    page = desk.page
+    page.keyboard.press("4")
+    page.wait_for_selector("html[data-tool=square]")
+    assert page.is_disabled("#save")
+    desk.drag((100, 120), (300, 320))
+    desk.drag((200, 200), (220, 190))  # inside: moved
+    desk.drag((320, 310), (370, 340))  # a corner: the opposite one stays
+    desk.save()
+    assert saved_square(read_character(cat)) == pytest.approx([120, 110, 250], abs=2)
+    desk.drag((130, 130), (180, 180))
+    page.keyboard.press("Control+z")
+    assert page.is_disabled("#save")
+    page.reload()
+    page.wait_for_selector("html[data-state=ready]")
+    page.click("[data-tool=square]")
+    assert "LivePortrait animates" in page.inner_text("#tell")
+    page.keyboard.press("Delete")
+    desk.save()
+    assert saved_square(read_character(cat)) is None
 
 
 def test_from_the_control_page_to_the_editor_and_on_air(

@@ -1,0 +1,208 @@
+"""How a face tracker reads one character, and what to add to a motion so that it reads what it read on the performer.
+
+Whoever looks at a face, a tracker or a viewer, does not see landmarks but an expression. On a small drawn mouth a
+performer's grin comes to a twitch, a head tilted back looks like raised brows, a dropping jaw like a nod. `Response` is
+a linear model of all that (`faceshot.calibration` measures it): readings = rest + weights @ features. Its correction is
+the smallest change of lips, chin, mouth corners, inner brows and head turn that brings the readings to the performer's,
+never further than what still is the performer's motion: shut lips stay shut, parted ones stay parted.
+
+Convention:
+    Features are those of the drawn motion (`Expression.displacements`) in face widths along the face's own axes, lids,
+    gaze, and the head's rotation in image axes, each divided by `_SPANS`, so that 1 is a strong motion.
+    Readings are jawOpen, mouthSmile, browInnerUp (logits, see `as_logit`), then pitch, yaw, roll in degrees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from faceshot.animators.warp.expression import Expression
+from faceshot.animators.warp.frame import F64, FaceFrame, as_float32
+from faceshot.rest_pose import head_axes
+from faceshot.types import Character, Drive, Float32, HeadMotion
+
+__all__ = [
+    "N_FEATURES",
+    "N_READINGS",
+    "RESPONSE",
+    "SHUT_AT",
+    "Response",
+    "as_logit",
+    "control_moves",
+    "features",
+    "from_logit",
+]
+
+RESPONSE: Final = "scale_free.response"
+"""Name of a character's array (`Character.arrays`): rows are the rest readings that the model says, the weights of the
+features, the rest readings as measured, and what the model leaves unexplained (standard deviation)."""
+N_READINGS: Final = 6
+N_FEATURES: Final = 17
+_SPANS: Final = np.array(
+    [*(0.1, 0.1, 0.05, 0.1, 0.05, 0.05, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03), 0.5, 0.05, 0.1, 0.1, 0.1]
+)
+_POSE: Final = slice(14, 17)
+
+_SOFT: Final = 0.04
+SHUT_AT: Final = 0.012
+"""Below this, readings of an expression mean only that there is none."""
+_FULL_AT: Final = 0.97
+
+# Full strength of what may be added to the expression, in face widths across and down. The image-left half, mirrored.
+_CONTROLS: Final[tuple[dict[tuple[int, ...], tuple[float, float]], ...]] = (
+    {(57, 66): (0, 0.1), (65, 67): (0, 0.085), (56, 58): (0, 0.085), (55, 59): (0, 0.055), (48, 60, 54, 64): (0, 0.02)},
+    {(6, 7, 8, 9, 10): (0, 0.1)},
+    {
+        (48, 60): (-0.04, -0.05),
+        (54, 64): (0.04, -0.05),
+        (49, 59, 61, 67): (-0.018, -0.02),
+        (53, 55, 63, 65): (0.018, -0.02),
+    },
+    {(21, 22): (0, -0.06), (20, 23): (0, -0.05), (19, 24): (0, -0.03), (17, 18, 25, 26): (0, -0.015)},
+)
+_LIPS, _CHIN, _CORNERS, _BROWS = range(4)
+_FOR: Final = np.array([0, 0, 1, 2])  # the reading that each is there for; what it does to others is only reckoned with
+_LEAST: Final = np.array([0.0, -0.35, -1.0, -1.0])
+_MOST: Final = np.array([0.8, 0.35, 1.0, 1.0])
+_SWEEPS: Final = 3
+_CLOSES_BY, _OPENS_BY = 0.4, 1.3  # of the performer's opening
+_TURNS_BY, _TURNS_OWN = 0.05, 0.5  # radians, and share of the performer's turn
+_CROSSTALK: Final = 0.8
+"""How much of what the expression does to the head's readings is taken back: the model is no better than that."""
+
+
+def as_logit(reading: Any) -> Any:
+    """Readings 0..1 stretched near both ends, softly: there trackers say much by little."""
+    reading = np.clip(reading, 0.0, 1.0)
+    return np.log((reading + _SOFT) / (1.0 - reading + _SOFT))
+
+
+def from_logit(logit: Any) -> Any:
+    ratio = np.exp(logit)
+    return np.clip((ratio * (1.0 + _SOFT) - _SOFT) / (1.0 + ratio), 0.0, 1.0)
+
+
+_FLOOR, _TOP = float(as_logit(SHUT_AT)), float(as_logit(_FULL_AT))
+
+
+def features(frame: FaceFrame, delta: Float32, drive: Drive) -> F64:
+    """(17,) features of a motion.
+
+    Args:
+        delta: (70, 2) px, what `Expression.displacements` gives.
+        drive: whose lids, gaze and turn of the head count.
+    """
+    x, y = (delta @ frame.axis_x) / frame.width, (delta @ frame.axis_y) / frame.width
+    inner_left, inner_right = (y[20] + y[21]) / 2, (y[22] + y[23]) / 2
+    opening = np.clip(np.nan_to_num(drive.lids, nan=1.0), 0.0, 1.6).mean() - 1.0
+    expression = (
+        y[66] - y[62],
+        y[57],
+        y[51],
+        y[8],
+        (y[48] + y[54]) / 2,
+        (x[54] - x[48]) / 2,
+        (x[54] + x[48]) / 2,
+        (inner_left + inner_right) / 2,
+        (y[17] + y[18] + y[25] + y[26]) / 4,
+        (y[54] - y[48]) / 2,
+        x[8],
+        (y[21:25].mean() - y[18:22].mean()) / 2,
+    )
+    looks_down = np.nan_to_num(drive.gaze[:, 1]).mean()
+    return np.array([*expression, opening, looks_down, *np.nan_to_num(drive.head.rotation)], np.float64) / _SPANS
+
+
+class Response:
+    """The correction for one character.
+
+    Args:
+        table: see `RESPONSE`.
+    """
+
+    def __init__(self, table: Float32, character: Character, frame: FaceFrame, expression: Expression) -> None:
+        self._frame, self._expression, self._axes = frame, expression, head_axes(character)
+        table = table.astype(np.float64)
+        self._model_rest, weights = table[0], table[1 : 1 + N_FEATURES].T
+        self._weights = weights
+        self._rest, unsure = table[-2], table[-1]
+        self._rest_reading = from_logit(self._rest[:3])
+        self._moves = control_moves(frame)
+        still = Drive.neutral(character)
+        half = [expression.displacements(as_float32(expression.rest + 0.5 * move)) for move in self._moves]
+        self._adds = np.array([2 * features(frame, delta, still) for delta in half])  # (controls, features)
+        by_control = weights @ self._adds.T
+        self._turns = weights[3:, _POSE]  # degrees by features of rotation
+        self._straight = np.linalg.solve(self._turns.T @ self._turns + 0.5 * np.eye(3), self._turns.T)
+        self._pose_by_control = by_control[3:]
+        # What the tracker hardly sees on this face is not forced: the effect of a control against the model's doubt.
+        self._cross = by_control[_FOR]  # (controls, controls): effect of each on the reading that the other is for
+        own = np.maximum(np.diag(self._cross), 0.0)
+        np.fill_diagonal(self._cross, 0.0)
+        self._strength = own / (own * own + np.maximum(unsure[_FOR], 0.25) ** 2)
+        self._open = expression.mouth_is_open
+
+    @classmethod
+    def of(cls, character: Character, frame: FaceFrame, expression: Expression) -> Response | None:
+        """The response that a character comes with; None if it has none that can be used."""
+        table = character.arrays.get(RESPONSE)
+        if table is None or table.shape != (N_FEATURES + 3, N_READINGS) or not np.isfinite(table).all():
+            return None
+        return cls(np.clip(table, -100.0, 100.0), character, frame, expression)
+
+    def corrected(self, drive: Drive) -> Drive:
+        """A drive whose picture is read as the performer was."""
+        delta = self._expression.displacements(drive.expression_xy)
+        now = features(self._frame, delta, drive)
+        # The head first, without what expressions do to its readings: it says how the expressions will be read.
+        wanted = np.degrees(self._axes.T @ np.nan_to_num(drive.head.rotation.astype(np.float64)))
+        own = now[_POSE]
+        turn = _within(self._straight @ wanted - own, own)
+        seen = self._model_rest + self._weights @ now
+        missing = self._missing(seen[:3] + self._weights[:3, _POSE] @ turn, drive.readings)
+        most, least = _MOST.copy(), _LEAST.copy()
+        opening = max(float(now[0]), 0.0)  # the lips' control opens by 0.1 face widths, as the feature's span is
+        least[_LIPS] = -_CLOSES_BY * opening - (0.3 if self._open else 0.0)
+        most[_LIPS] = min(_OPENS_BY * opening, _MOST[_LIPS])
+        added = np.zeros(len(_CONTROLS))
+        for _ in range(_SWEEPS):
+            for control, effects in enumerate(self._cross):
+                still = missing[_FOR[control]] - effects @ added
+                added[control] = min(max(still * self._strength[control], least[control]), most[control])
+        _, _, brows, mouth = drive.gains
+        added *= (min(mouth, 1.0), min(mouth, 1.0), min(mouth, 1.0), min(brows, 1.0))
+
+        rest_of_pose = seen[3:] - self._rest[3:] - self._turns @ own + self._pose_by_control @ added
+        turn = _within(self._straight @ (wanted - _CROSSTALK * rest_of_pose) - own, own) * min(drive.gains[0], 1.0)
+        expression = drive.expression_xy + np.tensordot(added, self._moves, 1)
+        rotation = np.nan_to_num(drive.head.rotation) + turn * _SPANS[_POSE]
+        head = HeadMotion(rotation.astype(np.float32), drive.head.translation, drive.head.scale)
+        return replace(drive, expression_xy=expression.astype(np.float32), head=head)
+
+    def _missing(self, seen: F64, readings: Float32) -> F64:
+        """How much more (logits) jaw, smile and brows should read."""
+        share = np.clip(np.nan_to_num(readings.astype(np.float64)), -1.0, 1.0)
+        room = np.where(share > 0, np.maximum(_FULL_AT - self._rest_reading, 0.0), self._rest_reading)
+        wanted = as_logit(self._rest_reading + share * room)
+        missing = wanted - seen
+        # Beyond both ends all readings are alike.
+        missing = np.where(wanted <= _FLOOR, np.minimum(_FLOOR - seen, 0.0), missing)
+        return np.where(wanted >= _TOP, np.maximum(_TOP - seen, 0.0), missing)
+
+
+def control_moves(frame: FaceFrame) -> F64:
+    """(4, 70, 2) px by which each control at full strength moves the landmarks: lips, chin, mouth corners, brows."""
+    moves = np.zeros((len(_CONTROLS), 70, 2))
+    for move, control in zip(moves, _CONTROLS, strict=True):
+        for points, (across, down) in control.items():
+            move[list(points)] = frame.width * (across * frame.axis_x + down * frame.axis_y)
+    return moves
+
+
+def _within(turn: F64, own: F64) -> F64:
+    """A correction of the head's turn, in features, no larger than the turn itself allows."""
+    limit = _TURNS_BY / _SPANS[_POSE] + _TURNS_OWN * np.abs(own)
+    return np.asarray(np.clip(turn, -limit, limit))

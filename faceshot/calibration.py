@@ -1,0 +1,228 @@
+"""Measuring how a face tracker reads a character: draw it with known motions, look at the pictures, fit a linear model.
+
+Readings of expressions end at 0: below, a mouth can be ever less of a smile without any change. Such looks say only
+"at most this", so the fit takes for them what the model itself says, as long as that is low (censored regression).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceshot import weights
+from faceshot.animators.warp.frame import face_frame
+from faceshot.animators.warp.response import (
+    N_FEATURES,
+    N_READINGS,
+    RESPONSE,
+    SHUT_AT,
+    as_logit,
+    control_moves,
+)
+from faceshot.character import resize
+from faceshot.errors import WeightsMissing
+from faceshot.geometry import matrix_from_rotation_vector
+from faceshot.motion import READ_SHAPES
+from faceshot.motion_clip import bundled_clips, open_clip
+from faceshot.pictures import flatten
+from faceshot.puppeteer import MotionSettings, Puppeteer, best_neutral
+from faceshot.topology import ARKIT_INDEX, ARKIT_NAMES
+from faceshot.tracker import TASK_FILE, make_tracker
+from faceshot.types import CameraImage, Character, Drive, FaceState
+
+__all__ = ["calibrated", "can_calibrate"]
+
+F64 = NDArray[np.float64]
+
+_SIDE_PX: Final = 512  # the whole picture, as it will be seen: where a face is in it decides how its turns are read
+_GREY: Final = (127, 127, 127)
+_MIXED: Final = 60
+"""Probes of the rig."""
+_RECORDED: Final = 30
+"""Probes of each bundled recording of people: how faces really move."""
+_SETTLE: Final = 4  # looks at the resting picture before it counts
+_STEP_MS: Final = 1000  # between looks: long enough for the tracker not to smooth from one to the next
+_FOUND_MIN: Final = 0.9
+_RIDGE: Final = 0.3
+_ROUNDS: Final = 15
+_DEEPEST: Final = 4.0  # logits below `SHUT_AT`, at most
+_CALM: Final = MotionSettings(smoothing=0.0, idle=False)
+_ADDED_MIN, _ADDED_MAX = np.array([0.0, -0.5, -0.8, -0.8]), np.array([0.7, 0.7, 0.8, 0.8])
+_TURN_MAX: Final = np.radians(8.0)
+
+# What probes do: chance, and the strength they then have at most. Sided shapes are given without their side.
+_MOUTHS: Final[Mapping[str, tuple[float, float]]] = {
+    "jawOpen": (0.6, 0.9),
+    "mouthSmile": (0.5, 1.0),
+    "mouthFrown": (0.2, 1.0),
+    "mouthPucker": (0.25, 1.0),
+    "mouthUpperUp": (0.25, 1.0),
+    "mouthStretch": (0.25, 1.0),
+    "mouthLowerDown": (0.25, 1.0),
+    "mouthLeft": (0.1, 0.8),
+    "mouthRight": (0.1, 0.8),
+    "jawLeft": (0.1, 0.8),
+    "jawRight": (0.1, 0.8),
+}
+_BROWS: Final[Mapping[str, tuple[float, float]]] = {"browInnerUp": (0.5, 1.0), "browDown": (0.25, 1.0)}
+_EYES: Final[Mapping[str, tuple[float, float]]] = {
+    "eyeBlink": (0.3, 1.0),
+    "eyeWide": (0.2, 1.0),
+    "eyeLookUp": (0.2, 1.0),
+    "eyeLookDown": (0.2, 1.0),
+}
+_ONE_SIDED: Final = ("mouthSmile", "mouthFrown", "browDown", "browOuterUp")
+
+
+def can_calibrate(character: Character, folder: Path | None = None) -> bool:
+    """Whether the character has a face that a tracker finds, is not calibrated yet, and the tracker is at hand."""
+    made = character.provenance.get("landmarks")
+    return (
+        RESPONSE not in character.arrays
+        and isinstance(made, Mapping)
+        and made.get("matcher") == "mediapipe"
+        and weights.find(TASK_FILE, folder) is not None
+    )
+
+
+def calibrated(character: Character, folder: Path | None = None) -> Character:
+    """The character with its response (`faceshot.animators.warp.response`) among its arrays; the character itself when
+    that cannot be measured: no model at hand, landmarks made by hand, or a face that trackers lose as it moves.
+
+    Takes two to four seconds. Deterministic.
+    """
+    if not can_calibrate(character, folder):
+        return character
+    try:
+        looks = _look(resize(character, _SIDE_PX), folder)
+    except WeightsMissing:  # damaged; whoever tracks with it is told
+        return character
+    table = None if looks is None else _fit(*looks)
+    return character if table is None else replace(character, arrays={**character.arrays, RESPONSE: table})
+
+
+def _look(character: Character, folder: Path | None) -> tuple[F64, F64] | None:
+    """Features (n, 17) and readings (n, 6) of the probes, the first at rest; None if the face is lost too often."""
+    from faceshot.animators.warp import WarpAnimator
+
+    animator = WarpAnimator()
+    animator.load(character)
+    tracker = make_tracker("landmarker", folder)
+    seen, read, time_ms = [], [], 0
+    try:
+        for number, drive in enumerate(_probes(character)):
+            image = CameraImage(flatten(animator.render([drive])[0].rgba, _GREY))
+            for _ in range(1 if number else _SETTLE):
+                time_ms += _STEP_MS
+                found = tracker.track(image, time_ms)
+            reading = _read(found)
+            if reading is not None:
+                seen.append(animator.features(drive))
+                read.append(reading)
+            elif number == 0:
+                return None
+    finally:
+        tracker.close()
+        animator.close()
+    return (np.array(seen), np.array(read)) if len(read) >= _FOUND_MIN * (number + 1) else None
+
+
+def _probes(character: Character) -> Iterator[Drive]:
+    """The character at rest, then in mixed expressions of the rig's and of recorded people, always the same.
+
+    Each has its head turned and some of the controls on top, so that what a control does can be told from what usually
+    comes with it.
+    """
+    yield Drive.neutral(character)
+    chance = np.random.default_rng(0)
+    moves = control_moves(face_frame(character))
+    calm = _state({})
+    performances = [(calm, [_state(_mixed(chance)) for _ in range(_MIXED)])]
+    for name in bundled_clips():
+        states = open_clip(name).states
+        neutral = best_neutral(states)
+        assert neutral is not None
+        performances.append((neutral, [states[i] for i in np.linspace(0, len(states) - 1, _RECORDED).astype(int)]))
+    for neutral, states in performances:
+        puppeteer = Puppeteer(character, _CALM)
+        puppeteer.use_neutral(neutral)
+        for state in states:
+            drive = puppeteer.step(_turned(state, chance.uniform(-_TURN_MAX, _TURN_MAX, 3)), 1 / 30)
+            added = chance.uniform(_ADDED_MIN, _ADDED_MAX) * (chance.random(len(_ADDED_MAX)) < 0.5)
+            moved = drive.expression_xy + np.tensordot(added, moves, 1)
+            yield replace(drive, expression_xy=moved.astype(np.float32))
+
+
+def _mixed(chance: np.random.Generator) -> dict[str, float]:
+    shapes: dict[str, float] = {}
+    for name, (share, most) in (*_MOUTHS.items(), *_BROWS.items(), *_EYES.items()):
+        if chance.random() < share:
+            shapes[name] = chance.uniform(0, most)
+    shapes["browOuterUp"] = shapes.get("browInnerUp", 0.0) * chance.uniform()
+    for name in _ONE_SIDED:
+        if chance.random() < 0.12:
+            shapes[name + str(chance.choice(["Left", "Right"]))] = chance.uniform()
+    return shapes
+
+
+def _turned(state: FaceState, rotation: F64) -> FaceState:
+    """The same face with the head turned about its middle."""
+    turn = matrix_from_rotation_vector(rotation).astype(np.float32)
+    points, head = state.points_xyz, state.head
+    if points is not None:
+        middle = points.mean(axis=0)
+        points = np.ascontiguousarray((points - middle) @ turn.T + middle)
+    if head is not None:
+        head = head.copy()
+        head[:3, :3] = turn @ head[:3, :3]
+    return replace(state, points_xyz=points, head=head)
+
+
+def _state(shapes: Mapping[str, float]) -> FaceState:
+    values = np.zeros(len(ARKIT_NAMES), np.float32)
+    for name, value in shapes.items():
+        for each in (name,) if name in ARKIT_INDEX else (name + "Left", name + "Right"):
+            values[ARKIT_INDEX[each]] = max(values[ARKIT_INDEX[each]], value)
+    return FaceState((64, 48), 1.0, blendshapes=values, head=np.eye(4, dtype=np.float32))
+
+
+def _read(state: FaceState) -> F64 | None:
+    """(6,) as `response` has them; None when no face was found."""
+    if not state.found or state.blendshapes is None or state.head is None:
+        return None
+    shapes = [float(np.mean([state.blendshapes[ARKIT_INDEX[name]] for name in names])) for names in READ_SHAPES]
+    u, _, vt = np.linalg.svd(state.head[:3, :3].astype(np.float64))
+    turn = u @ vt
+    angles = np.degrees(
+        [np.arcsin(np.clip(-turn[1, 2], -1, 1)), np.arctan2(turn[0, 2], turn[2, 2]), np.arctan2(turn[1, 0], turn[1, 1])]
+    )
+    return np.array([*as_logit(np.array(shapes)), *angles])
+
+
+def _fit(seen: F64, read: F64) -> NDArray[np.float32]:
+    """The table of `response.RESPONSE`."""
+    count = len(seen)
+    design = np.concatenate([np.ones((count, 1)), seen], axis=1)
+    ridge = np.diag([1e-6, *np.full(N_FEATURES, _RIDGE)])
+    solve = np.linalg.solve(design.T @ design + ridge, design.T)
+    floor = float(as_logit(SHUT_AT))
+    censored = read <= floor
+    censored[:, len(READ_SHAPES) :] = False
+    wanted = read.copy()
+    for _ in range(_ROUNDS):
+        model = design @ (solve @ wanted)
+        wanted = np.where(censored, np.clip(model, floor - _DEEPEST, floor), read)
+    fitted = solve @ wanted
+    missed = read - design @ fitted
+    missed[censored] = np.minimum(missed[censored], 0.0)
+    # At rest the model says what is seen there, or the resting picture would be corrected.
+    rest = read[0]
+    at_rest = np.where(censored[0], np.minimum(fitted[0], floor), rest)
+    table = np.concatenate([at_rest[None], fitted[1:], rest[None], missed.std(axis=0)[None]])
+    assert table.shape == (N_FEATURES + 3, N_READINGS)
+    return table.astype(np.float32)

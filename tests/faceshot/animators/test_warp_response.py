@@ -1,0 +1,163 @@
+"""The correction of motion by what is known of how trackers read a character."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from faceshot.animators.warp import WarpAnimator
+from faceshot.animators.warp.animator import _prepare
+from faceshot.animators.warp.frame import face_frame
+from faceshot.animators.warp.response import (
+    N_FEATURES,
+    N_READINGS,
+    RESPONSE,
+    Response,
+    as_logit,
+    control_moves,
+    features,
+    from_logit,
+)
+from faceshot.types import Character, Drive, HeadMotion
+from tests.faceshot.animators.drawn import character, jaw, smile
+
+WHO = character()
+FRAME = face_frame(WHO)
+GAP, CORNER, BROW, PITCH, YAW = 0, 4, 7, 14, 15
+
+
+def table(unsure: float = 0.2) -> np.ndarray:
+    """A tracker that sees jaws by the lips' gap, smiles by the corners, brows by themselves, and turns as they are."""
+    made = np.zeros((N_FEATURES + 3, N_READINGS), np.float32)
+    rest = [*as_logit(np.array([0.02, 0.02, 0.2])), 5.0, -3.0, 0.0]
+    made[0], made[-2] = rest, rest
+    made[1 + GAP, 0], made[1 + CORNER, 1], made[1 + BROW, 2] = 1.5, -2.0, -2.0
+    for axis in range(3):
+        made[1 + PITCH + axis, 3 + axis] = np.degrees(0.1)
+    made[-1] = unsure
+    return made
+
+
+def response(made: np.ndarray, who: Character = WHO) -> Response:
+    puppet = _prepare(replace(who, arrays={RESPONSE: made}))
+    assert puppet.response is not None
+    return puppet.response
+
+
+def drive(delta: np.ndarray | float = 0.0, readings: tuple[float, ...] = (0, 0, 0), **more: object) -> Drive:
+    still = Drive.neutral(WHO)
+    moved = (still.expression_xy + np.float32(delta)).astype(np.float32)
+    return replace(still, expression_xy=moved, readings=np.array(readings, np.float32), **more)
+
+
+def turned(pitch: float = 0.0, yaw: float = 0.0) -> HeadMotion:
+    return HeadMotion(np.array([pitch, yaw, 0.0], np.float32))
+
+
+def seen(made: np.ndarray, a_drive: Drive) -> np.ndarray:
+    delta = _prepare(WHO).expression.displacements(a_drive.expression_xy)
+    return made[0] + features(FRAME, delta, a_drive) @ made[1 : 1 + N_FEATURES]
+
+
+def test_logits_come_back() -> None:
+    readings = np.linspace(0, 1, 21)
+    np.testing.assert_allclose(from_logit(as_logit(readings)), readings, atol=1e-9)
+
+
+def test_the_resting_picture_is_not_touched() -> None:
+    animator = WarpAnimator()
+    animator.load(replace(WHO, arrays={RESPONSE: table()}))
+    still = Drive.neutral(WHO)
+    corrected = response(table()).corrected(still)
+    np.testing.assert_allclose(corrected.expression_xy, still.expression_xy, atol=1e-3)
+    np.testing.assert_allclose(corrected.head.rotation, 0, atol=1e-5)
+    plain = WarpAnimator()
+    plain.load(WHO)
+    assert (animator.render([still])[0].rgba == plain.render([still])[0].rgba).all()
+
+
+def test_what_arrives_too_weak_is_made_stronger() -> None:
+    made = table()
+    weak = drive(smile(1.0) + jaw(2.0), (0.3, 0.5, 0.6))
+    before, after = seen(made, weak), seen(made, response(made).corrected(weak))
+    wanted = as_logit(np.array([0.02 + 0.3 * 0.95, 0.02 + 0.5 * 0.95, 0.2 + 0.6 * 0.77]))
+    for reading in range(3):
+        assert before[reading] < after[reading] < wanted[reading] + 0.3
+    assert wanted[1] - after[1] < 0.5 * (wanted[1] - before[1])
+
+
+def test_what_the_tracker_hardly_sees_is_not_forced() -> None:
+    weak = drive(smile(1.0), (0, 0.6, 0))
+    sure, unsure = (response(table(u)).corrected(weak).expression_xy[48] for u in (0.2, 5.0))
+    start = weak.expression_xy[48]
+    assert np.linalg.norm(unsure - start) < 0.4 * np.linalg.norm(sure - start)
+
+
+def test_shut_lips_stay_shut_and_parted_ones_parted() -> None:
+    def gap(a_drive: Drive) -> float:
+        delta = _prepare(WHO).expression.displacements(a_drive.expression_xy)
+        return float(features(FRAME, delta, a_drive)[GAP])
+
+    corrects = response(table())
+    shut = drive(smile(4.0), (0.9, 0.2, 0))
+    assert gap(corrects.corrected(shut)) == pytest.approx(gap(shut), abs=1e-4)
+    open_ = drive(jaw(12.0), (-1.0, 0, 0))
+    assert gap(corrects.corrected(open_)) > 0.5 * gap(open_)
+
+
+def test_turns_are_brought_to_size_within_bounds() -> None:
+    half, none = table(), table()
+    half[1 + YAW, 4] /= 2
+    none[1 + YAW, 4] = 0.0
+    a_turn = drive(head=turned(yaw=0.2))
+    yaw = response(half).corrected(a_turn).head.rotation[1]
+    assert 0.3 < yaw <= 0.2 + 0.05 + 0.5 * 0.2 + 1e-6
+    assert abs(response(none).corrected(a_turn).head.rotation[1]) >= 0.05  # never turned off
+
+
+def test_an_expression_that_looks_like_a_nod_is_nodded_back() -> None:
+    made = table()
+    made[1 + GAP, 3] = 2.0  # degrees of pitch
+    talking = drive(jaw(6.0), (0.3, 0, 0))
+    corrected = response(made).corrected(talking)
+    assert -0.06 < corrected.head.rotation[0] < -0.005
+    assert abs(seen(made, corrected)[3] - made[-2, 3]) < abs(seen(made, talking)[3] - made[-2, 3]) * 0.7
+
+
+def test_groups_turned_off_stay_off() -> None:
+    off = drive(0.0, (0.8, 0.8, 0.8), gains=(0.0, 1.0, 0.0, 0.0))
+    corrected = response(table()).corrected(off)
+    np.testing.assert_allclose(corrected.expression_xy, off.expression_xy, atol=1e-4)
+
+
+def test_nonsense_in_a_drive_gives_a_picture() -> None:
+    animator = WarpAnimator()
+    animator.load(replace(WHO, arrays={RESPONSE: table()}))
+    broken = drive(np.nan, (np.nan, 7.0, -9.0), head=HeadMotion(np.full(3, np.nan, np.float32)))
+    assert animator.render([broken])[0].rgba.shape == WHO.rgba.shape
+    assert np.isfinite(response(table()).corrected(broken).head.rotation).all()
+
+
+@pytest.mark.parametrize("bad", [np.zeros((4, 4), np.float32), np.full_like(table(), np.nan)])
+def test_a_damaged_table_is_as_good_as_none(bad: np.ndarray) -> None:
+    assert _prepare(replace(WHO, arrays={RESPONSE: bad})).response is None
+
+
+def test_a_hostile_table_moves_nothing_far() -> None:
+    wild = np.random.default_rng(3).normal(0, 1e6, (N_FEATURES + 3, N_READINGS)).astype(np.float32)
+    corrects = response(wild)
+    for readings in ((1, 1, 1), (-1, -1, -1)):
+        corrected = corrects.corrected(drive(jaw(8.0), readings, head=turned(0.1, 0.1)))
+        assert (
+            np.linalg.norm(corrected.expression_xy - drive(jaw(8.0)).expression_xy, axis=1).max() < 0.15 * FRAME.width
+        )
+        assert np.abs(corrected.head.rotation - [0.1, 0.1, 0.0]).max() <= 0.11
+
+
+def test_controls_move_their_own_part() -> None:
+    lips, chin, corners, brows = control_moves(FRAME)
+    assert np.flatnonzero(np.abs(brows).sum(1)).tolist() == [17, 18, 19, 20, 21, 22, 23, 24, 25, 26]
+    assert not np.abs(lips[:48]).any() and not np.abs(corners[:48]).any()
+    assert np.abs(chin[8]).max() > 0 and not np.abs(chin[17:]).any()

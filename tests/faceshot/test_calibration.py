@@ -1,0 +1,122 @@
+"""Measuring how a tracker reads a character."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from faceshot import calibration
+from faceshot.animators.warp import WarpAnimator
+from faceshot.animators.warp.response import N_FEATURES, RESPONSE, SHUT_AT, as_logit
+from faceshot.calibration import calibrated, can_calibrate
+from faceshot.character import open_character, read_character, resize, write_character
+from faceshot.pictures import flatten
+from faceshot.puppeteer import MotionSettings, Puppeteer
+from faceshot.topology import ARKIT_INDEX
+from faceshot.tracker import make_tracker
+from faceshot.types import CameraImage, Character, FaceState
+
+
+def test_a_linear_response_is_found_also_where_readings_end() -> None:
+    chance = np.random.default_rng(1)
+    seen = chance.normal(0, 1, (120, N_FEATURES))
+    seen[0] = 0
+    weights = np.zeros((N_FEATURES, 6))
+    weights[:6] = np.diag([1.5, 2.0, -1.0, 4.0, 5.0, 6.0])
+    floor = as_logit(SHUT_AT)
+    rest = np.array([floor + 1, floor - 1.0, 0.0, 10.0, -2.0, 1.0])
+    read = rest + seen @ weights
+    read[:, :3] = np.maximum(read[:, :3], floor - 0.1)  # no less can be read
+    table = calibration._fit(seen, read)
+    assert np.abs(table[1:-2, 2:] - weights[:, 2:]).max() < 0.1
+    # Two thirds of the smiles read say only "none": the plain fit makes half of them, this one most.
+    plain = np.linalg.lstsq(np.c_[np.ones(len(seen)), seen], read, rcond=None)[0]
+    assert plain[2, 1] < 0.6 * weights[1, 1] < 0.7 * weights[1, 1] < table[2, 1] < 1.1 * weights[1, 1]
+    np.testing.assert_allclose(table[0, 2:], rest[2:], atol=1e-4)  # at rest the model says what was seen
+    assert table[0, 1] <= floor + 1e-6  # and for a smile that nobody sees: less than the least
+
+
+def test_probes_begin_at_rest_and_are_always_the_same() -> None:
+    miso = open_character("miso")
+    first, again = (list(calibration._probes(miso)) for _ in range(2))
+    assert (first[0].expression_xy == miso.points_xy).all()
+    assert all((a.expression_xy == b.expression_xy).all() for a, b in zip(first, again, strict=True))
+    turns = np.array([drive.head.rotation for drive in first[1:]])
+    assert np.degrees(turns.std(axis=0)).min() > 3
+
+
+def test_what_nobody_can_measure_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACESHOT_MODELS", str(tmp_path))
+    monkeypatch.setattr("faceshot.weights.cache_folder", lambda: tmp_path)
+    by_hand = open_character("miso")
+    assert calibrated(by_hand) is by_hand
+    seen = replace(by_hand, provenance={"landmarks": {"matcher": "mediapipe"}})
+    assert not can_calibrate(seen, tmp_path) and calibrated(seen, tmp_path) is seen
+
+
+def test_a_damaged_model_does_not_keep_a_picture_from_becoming_a_character(tmp_path: Path) -> None:
+    (tmp_path / "face_landmarker.task").write_bytes(b"PK no such thing")
+    seen = replace(open_character("miso"), provenance={"landmarks": {"matcher": "mediapipe"}})
+    assert calibrated(seen, tmp_path) is seen
+
+
+@pytest.fixture(scope="module")
+def cartoon(shared_media: Path, shared_models: Path) -> Character:
+    return resize(open_character(str(shared_media / "characters" / "s7.jpg"), shared_models, calibrate=False), 320)
+
+
+@pytest.fixture(scope="module")
+def known(cartoon: Character, shared_models: Path) -> Character:
+    return calibrated(cartoon, shared_models)
+
+
+@pytest.mark.media
+def test_a_face_is_calibrated_once_and_kept_in_its_file(
+    cartoon: Character, known: Character, shared_models: Path, tmp_path: Path
+) -> None:
+    assert can_calibrate(cartoon, shared_models) and not can_calibrate(known, shared_models)
+    assert calibrated(known, shared_models) is known
+    write_character(known, tmp_path / "cartoon.faceshot")
+    back = resize(read_character(tmp_path / "cartoon.faceshot"), 200)
+    np.testing.assert_array_equal(back.arrays[RESPONSE], known.arrays[RESPONSE])
+
+
+@pytest.mark.media
+def test_a_picture_without_a_face_that_trackers_keep_stays_as_it_is(cartoon: Character, shared_models: Path) -> None:
+    blank = replace(cartoon, rgba=np.full_like(cartoon.rgba, 200))
+    assert calibrated(blank, shared_models) is blank
+
+
+@pytest.mark.media
+def test_a_smile_arrives_on_a_small_drawn_mouth(cartoon: Character, known: Character, shared_models: Path) -> None:
+    def smiles(character: Character) -> float:
+        return float(np.mean([_seen(character, shared_models, side) for side in ("Left", "Right")]))
+
+    before, after = smiles(cartoon), smiles(known)
+    assert before < 0.35 and after > before + 0.25
+
+
+def _seen(character: Character, models: Path, side: str) -> float:
+    *_, last = _looks(character, models)
+    assert last.blendshapes is not None
+    return float(last.blendshapes[ARKIT_INDEX["mouthSmile" + side]])
+
+
+def _looks(character: Character, models: Path) -> Iterator[FaceState]:
+    puppeteer = Puppeteer(character, MotionSettings(smoothing=0.0, idle=False))
+    puppeteer.use_neutral(calibration._state({}))
+    animator = WarpAnimator()
+    animator.load(character)
+    drive = puppeteer.step(calibration._state({"mouthSmile": 0.7}), 1 / 30)
+    picture = CameraImage(flatten(animator.render([drive])[0].rgba, (127, 127, 127)))
+    tracker = make_tracker("landmarker", models)
+    try:
+        for look in range(3):
+            yield tracker.track(picture, 1 + look * 500)
+    finally:
+        tracker.close()
+        animator.close()
