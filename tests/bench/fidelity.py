@@ -269,6 +269,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write the results there")
     parser.add_argument("--sheets", type=Path, help="write contact sheets of the results into this folder")
     args = parser.parse_args(argv)
+    if args.sheets:
+        args.sheets.mkdir(parents=True, exist_ok=True)
 
     pairs = [tuple(p.split(":")) for p in args.pairs or [f"{c}:{d}" for d in DRIVERS for c in CHARACTERS]]
     settings = MotionSettings(mirror=False)

@@ -70,7 +70,7 @@ _MOST: Final = np.array([0.8, 0.35, 1.0, 1.0])
 _SWEEPS: Final = 3
 _CLOSES_BY, _OPENS_BY = 0.4, 1.3  # of the performer's opening
 _TURNS_BY, _TURNS_OWN = 0.05, 0.5  # radians, and share of the performer's turn
-_CROSSTALK: Final = 0.6
+_CROSSTALK: Final = 0.65
 """How much of what the expression does to the head's readings is taken back: the model is no better than that."""
 
 
