@@ -16,12 +16,12 @@ from faceshot.animators.output import mirrored
 from faceshot.puppeteer import MotionSettings
 from faceshot.types import Character
 from live.clock import MonotonicClock
-from live.errors import SinkError, SourceError
+from live.errors import SourceError
 from live.performance import Performance, Progress
 from live.render import Report, prepare
 from live.sinks.canvas import Canvas, parse_background
 from live.stages import Tracker
-from live.video_writer import VideoWriter, check_output
+from live.video_writer import VideoWriter, check_not_read, check_output
 
 if TYPE_CHECKING:
     from faceshot.animators.svd.film import Film
@@ -66,8 +66,7 @@ def render_film(
         SinkError: `out` cannot be written. DeviceError: too little memory.
     """
     check_output(out, overwrite)
-    if out.exists() and Path(drive).exists() and out.samefile(drive):
-        raise SinkError(f"{out} is the driver itself.", "Choose another name for the output.")
+    check_not_read(out, "the driver", drive)
     backdrop = parse_background(background)
     painter.load(character, progress)
     if not painter.on_gpu:

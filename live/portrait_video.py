@@ -18,14 +18,14 @@ from faceshot.driver import observe, reference_from
 from faceshot.neutral import best_neutral
 from faceshot.rest_crops import rest_crops_of
 from faceshot.types import CameraImage
-from live.errors import SinkError, SourceError
+from live.errors import SourceError
 from live.kept_states import KeptStates
 from live.performance import Progress
 from live.render import Report
 from live.sinks.canvas import Canvas
 from live.stages import Tracker
 from live.video_reader import VideoReader
-from live.video_writer import VideoWriter, check_output
+from live.video_writer import VideoWriter, check_not_read, check_output
 
 if TYPE_CHECKING:
     from faceshot.animators.liveportrait.keypoints import Motion
@@ -59,9 +59,7 @@ def render_portrait_video(
         SourceError: a video cannot be read, or shows no face. SinkError: `out` cannot be written.
     """
     check_output(out, overwrite)
-    for file in (portrait, drive):
-        if out.exists() and Path(file).exists() and out.samefile(file):
-            raise SinkError(f"{out} is one of the videos itself.", "Choose another name for the output.")
+    check_not_read(out, "one of the videos", portrait, drive)
     editor = make_editor()
     starts_s = _track_portrait(portrait, make_tracker, editor, progress)
     with closing(KeptStates(out.absolute().parent)) as states:

@@ -16,12 +16,12 @@ from faceshot.animators import Animator
 from faceshot.animators.output import mirrored
 from faceshot.puppeteer import MotionSettings, Puppeteer, best_neutral
 from faceshot.types import Character, Drive
-from live.errors import SinkError, SourceError
+from live.errors import SourceError
 from live.kept_states import KeptStates
 from live.performance import Performance, Progress, perform
 from live.sinks.canvas import Canvas, parse_background
 from live.stages import Tracker
-from live.video_writer import VideoWriter, check_output
+from live.video_writer import VideoWriter, check_not_read, check_output
 
 __all__ = ["Report", "prepare", "render"]
 
@@ -73,8 +73,7 @@ def render(
         SinkError: `out` cannot be written. ConfigError: the background is no good.
     """
     check_output(out, overwrite)
-    if out.exists() and Path(drive).exists() and out.samefile(drive):
-        raise SinkError(f"{out} is the driver itself.", "Choose another name for the output.")
+    check_not_read(out, "the driver", drive)
     backdrop = parse_background(background)
     animator.load(character)
     _check_cast(animator, others)

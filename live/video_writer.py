@@ -21,7 +21,7 @@ from live.sound import Sound
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-__all__ = ["SUFFIXES", "VideoWriter", "check_output"]
+__all__ = ["SUFFIXES", "VideoWriter", "check_not_read", "check_output"]
 
 SUFFIXES = (".mp4", ".webm")
 _BT709 = 1
@@ -63,6 +63,16 @@ def check_output(path: Path, overwrite: bool = False) -> None:
         raise SinkError(f"Cannot record to {path}: folder {path.parent} is not writable.", "Choose another folder.")
     if path.exists() and not overwrite:
         raise SinkError(f"{path} exists already; nothing is overwritten.", "Choose another name, or delete it first.")
+
+
+def check_not_read(path: Path, what: str, *files: str | Path) -> None:
+    """Refuse an output that is one of the files it is made of. Raises `SinkError`.
+
+    Args:
+        what: names the files, as in "the driver".
+    """
+    if path.exists() and any(Path(file).exists() and path.samefile(file) for file in files):
+        raise SinkError(f"{path} is {what} itself.", "Choose another name for the output.")
 
 
 class VideoWriter:
