@@ -71,7 +71,8 @@ class Loading:
         self._kind = kind
 
     def tell(self, what: str, done: int, total: int) -> None:
-        self.text = None if done >= total else f"Loading {self._kind}, {done + 1} of {total}: {what}"
+        count = f", {done + 1} of {total}" if total > 1 else ""
+        self.text = None if done >= total else f"Loading {self._kind}{count}: {what}"
 
 
 def build_show(config: Config) -> Show:
@@ -206,7 +207,7 @@ def build_animator(
         live = LiveSettings(device=svd.device, precision=svd.precision, **svd.live.model_dump())
         made = _load(ANIMATORS[kind])(live, config.models.folder, progress)
     else:
-        made = _load(ANIMATORS[kind])()
+        made = _load(ANIMATORS[kind])(progress)
     return made
 
 

@@ -56,8 +56,8 @@ class Parts:
         list_characters: rows of spec, name and kind.
         choose_source: what `auto` means now.
         make_source: a spec to a source that is not open yet.
-        calibrate: a character to the same with what its animator would like to know of it; takes seconds, so a show
-            begins without.
+        calibrate: a character to the same with what its animator would like to know of it; takes seconds, so
+            characters go on air without.
         phone: the inlet that `make_source` uses for `phone`.
         loading: what of the animator is being loaded now, for the user; None when nothing is.
     """
@@ -102,6 +102,7 @@ class Show:
         side = config.animator.max_side_px
         self._air = Air(clock, self.stats, (side, side), self._offline)
         self._load_worker = parts.make_worker("load")
+        self._calibrate_worker = parts.make_worker("calibrate")
         self._finder = FaceFinder(parts.make_tracker, clock)
         self._feed = self._new_feed(config.source.spec)
         self._expression = PresetMixer()  # what was asked for; the puppeteer's own lives in the render worker
@@ -110,6 +111,7 @@ class Show:
         self._uploads: dict[str, Character] = {}
         self._switching = asyncio.Lock()
         self._ready = asyncio.Event()
+        self._new_on_air = asyncio.Event()  # a character that its animator may not know yet
         self._ended = False
         self._stop = asyncio.Event()
         self._puppet: Puppet | None = None
@@ -149,6 +151,7 @@ class Show:
             if self._puppet is not None:
                 await _finish(render, self._puppet.close)
             await _finish(track, self._finder.close)
+            await self._calibrate_worker.close()
             await self._load_worker.close()
 
     def character(self, spec: str) -> Character | None:
@@ -190,8 +193,8 @@ class Show:
             character = self._uploads.get(spec)
             if character is None:
                 character = await self._load_worker.run(self._parts.open_character, spec)
-                character = await self._load_worker.run(self._parts.calibrate, character)
             await self._cast(spec, character)
+            self._new_on_air.set()
 
     async def set_picture(self, data: bytes, filename: str) -> None:
         """Make a character of a dropped picture or character file and put it on air. Raises `FaceshotError`."""
@@ -201,8 +204,8 @@ class Show:
             name = f"dropped {name}"  # a bundled one stays within reach
         async with self._switching:
             character = await self._load_worker.run(self._parts.read_picture, data, name)
-            character = await self._load_worker.run(self._parts.calibrate, character)
             await self._cast(name, character)
+            self._new_on_air.set()
             self._uploads.pop(name, None)
             self._uploads[name] = character
             if len(self._uploads) > UPLOADS:
@@ -344,16 +347,23 @@ class Show:
         self._ready.set()
         self._characters = [dict(row) for row in await self._load_worker.run(self._parts.list_characters)]
         if not self._offline:
+            self._new_on_air.set()
             await self._calibrate()
 
     async def _calibrate(self) -> None:
-        """The first character moves already; from now on as it does once its animator knows it."""
-        async with self._switching:
-            assert self._puppet is not None
+        """Until cancelled: a character that is on air moves already; from now on as it does once its animator knows
+        it."""
+        assert self._puppet is not None
+        while await self._new_on_air.wait():
+            self._new_on_air.clear()
             before = self._puppet.character
-            character = await self._load_worker.run(self._parts.calibrate, before)
-            if character is not before and self._puppet.character is before:
-                await self._cast(self.config.character.spec, character)
+            character = await self._calibrate_worker.run(self._parts.calibrate, before)
+            async with self._switching:
+                spec = self.config.character.spec
+                if character is not before and self._puppet.character is before:
+                    await self._cast(spec, character)
+                    if spec in self._uploads:
+                        self._uploads[spec] = character
 
     def _new_feed(self, spec: str) -> Feed:
         async def make_source() -> Source:

@@ -269,7 +269,7 @@ def a_show(
     calibrate: Callable[[Character], Character] = lambda character: character,
 ) -> Show:
     """A show of fakes on the running virtual loop. The source `cam` and the character `dot` are on unless `sets` say
-    otherwise; `costs_ms` is the virtual cost of a call of the workers "track", "render" and "load".
+    otherwise; `costs_ms` is the virtual cost of a call of the workers "track", "render", "load" and "calibrate".
     `auto` is the first source."""
     who = {"dot": a_character()} if characters is None else characters
 

@@ -212,6 +212,8 @@ def test_what_is_loaded_is_said_and_then_nothing() -> None:
     assert loading.text is None
     loading.tell("UNet", 0, 5)
     assert loading.text == "Loading svd, 1 of 5: UNet"
+    loading.tell("the drawing code", 0, 1)
+    assert loading.text == "Loading svd: the drawing code"
     loading.tell("ready", 5, 5)
     assert loading.text is None
 

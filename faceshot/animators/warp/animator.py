@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from faceshot.animators import Window
+from faceshot.animators.warp.compiled import telling_of_compilation
 from faceshot.animators.warp.expression import Expression
 from faceshot.animators.warp.eyes import Eye, make_eyes
 from faceshot.animators.warp.frame import F64, FaceFrame, as_float32, face_frame, safe_points
@@ -69,8 +71,10 @@ class WarpAnimator:
     window = Window()
     needs_crop = False
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Callable[[str, int, int], None] = lambda what, done, total: None) -> None:
+        """`progress`: is told what `load` does, how much of it is done, of how much, when it compiles the kernels."""
         self._puppet: _Puppet | None = None
+        self._progress = progress
 
     def load(self, character: Character) -> None:
         """Precomputes for a character; about half a second at 512 pixels, some seconds the very first time, when the
@@ -79,8 +83,11 @@ class WarpAnimator:
         Raises:
             ShapeError: the picture is smaller than 16 pixels.
         """
-        puppet = _prepare(character)
-        _render(puppet, _grimace(character))  # compiles what this character needs: no frame on air waits for it
+        what = "compiling the drawing code, only at the first start"
+        with telling_of_compilation(partial(self._progress, what, 0, 1)):
+            puppet = _prepare(character)
+            _render(puppet, _grimace(character))  # compiles what this character needs: no frame on air waits for it
+        self._progress(what, 1, 1)
         self._puppet = puppet
 
     def render(self, drives: Sequence[Drive]) -> list[Rendered]:

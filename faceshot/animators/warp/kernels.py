@@ -55,11 +55,14 @@ def _cell(x: float, count: int) -> tuple[int, float]:
 
 
 @compiled
-def _mean(image: Float32, i: int, j: int, k: int, fx: float, fy: float) -> float:
-    """Bilinear value of channel k, fx and fy into the cell (i, j)."""
-    top = image[i, j, k] + fx * (image[i, j + 1, k] - image[i, j, k])
-    bottom = image[i + 1, j, k] + fx * (image[i + 1, j + 1, k] - image[i + 1, j, k])
-    return top + fy * (bottom - top)
+def _pair(field: Float32, i: int, j: int, fx: float, fy: float) -> tuple[float, float]:
+    """Bilinear value of a field, fx and fy into the cell (i, j)."""
+    a, b, c, d = field[i, j, 0], field[i, j + 1, 0], field[i + 1, j, 0], field[i + 1, j + 1, 0]
+    top, bottom = a + fx * (b - a), c + fx * (d - c)
+    first = top + fy * (bottom - top)
+    a, b, c, d = field[i, j, 1], field[i, j + 1, 1], field[i + 1, j, 1], field[i + 1, j + 1, 1]
+    top, bottom = a + fx * (b - a), c + fx * (d - c)
+    return first, top + fy * (bottom - top)
 
 
 @compiled
@@ -90,7 +93,7 @@ def _vector(field: Float32, x: float, y: float) -> tuple[float, float]:
     """Bilinear value of a field at fractional column x and row y."""
     j, fx = _cell(x, field.shape[1])
     i, fy = _cell(y, field.shape[0])
-    return _mean(field, i, j, 0, fx, fy), _mean(field, i, j, 1, fx, fy)
+    return _pair(field, i, j, fx, fy)
 
 
 @compiled
@@ -119,15 +122,15 @@ def newton(
     """
     x0, y0, pitch = grid
     rows, columns = field.shape[:2]
-    slopes = np.empty((rows, columns, 4), np.float32)
+    of_x, of_y = np.empty((rows, columns, 2), np.float32), np.empty((rows, columns, 2), np.float32)  # slopes
     for i in range(rows):
         above, below = max(i - 1, 0), min(i + 1, rows - 1)
         for j in range(columns):
             left, right = max(j - 1, 0), min(j + 1, columns - 1)
-            slopes[i, j, 0] = (field[i, right, 0] - field[i, left, 0]) * 0.5 / pitch
-            slopes[i, j, 1] = (field[below, j, 0] - field[above, j, 0]) * 0.5 / pitch
-            slopes[i, j, 2] = (field[i, right, 1] - field[i, left, 1]) * 0.5 / pitch
-            slopes[i, j, 3] = (field[below, j, 1] - field[above, j, 1]) * 0.5 / pitch
+            of_x[i, j, 0] = (field[i, right, 0] - field[i, left, 0]) * 0.5 / pitch
+            of_x[i, j, 1] = (field[below, j, 0] - field[above, j, 0]) * 0.5 / pitch
+            of_y[i, j, 0] = (field[i, right, 1] - field[i, left, 1]) * 0.5 / pitch
+            of_y[i, j, 1] = (field[below, j, 1] - field[above, j, 1]) * 0.5 / pitch
     result = np.empty((shape[0], shape[1], 2), np.float32)
     longest = reach * pitch
     for row in range(shape[0]):
@@ -139,12 +142,13 @@ def newton(
             for _ in range(steps):
                 j, fx = _cell(_at_cell(x, x0, pitch), columns)
                 i, fy = _cell(_at_cell(y, y0, pitch), rows)
-                ex = x - tx + _mean(field, i, j, 0, fx, fy)
-                ey = y - ty + _mean(field, i, j, 1, fx, fy)
+                dx, dy = _pair(field, i, j, fx, fy)
+                ex, ey = x - tx + dx, y - ty + dy
                 if abs(ex) + abs(ey) < 0.01:
                     break
-                a, b = 1 + _mean(slopes, i, j, 0, fx, fy), _mean(slopes, i, j, 1, fx, fy)
-                c, d = _mean(slopes, i, j, 2, fx, fy), 1 + _mean(slopes, i, j, 3, fx, fy)
+                xx, xy = _pair(of_x, i, j, fx, fy)
+                yx, yy = _pair(of_y, i, j, fx, fy)
+                a, b, c, d = 1 + xx, xy, yx, 1 + yy
                 scale = 1 / max(a * d - b * c, 0.25)
                 x -= min(max((d * ex - b * ey) * scale, -longest), longest)
                 y -= min(max((a * ey - c * ex) * scale, -longest), longest)
@@ -238,7 +242,9 @@ def unfold(field: Float32, member: Float32, pitch: int, rounds: int) -> None:
                 worst = max(worst, strain[i, j])
         if worst == 0:
             return
-        old[:] = field
+        for i in range(rows):  # in loops: compiling a slice's assignment, with its messages, would take seconds
+            for j in range(columns):
+                old[i, j, 0], old[i, j, 1] = field[i, j, 0], field[i, j, 1]
         for i in range(rows):
             up, down = max(i - 1, 0), min(i + 1, rows - 1)
             for j in range(columns):

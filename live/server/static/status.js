@@ -9,7 +9,7 @@ const FACE = {
   holding: ["Face lost", "warn"],
   idle: ["No face: idling", "warn"],
 };
-const SOURCE = { opening: ["Opening the source", "busy"], lost: ["Source lost: idling", "warn"], ended: ["Source ended", "warn"] };
+const SOURCE = { opening: ["Getting ready", "busy"], lost: ["Source lost: idling", "warn"], ended: ["Source ended", "warn"] };
 const LINK = { connecting: ["Connecting", "quiet"], gone: ["Server gone", "danger"] };
 
 // [text, tone] for the state, the most urgent first.
