@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
+from faceshot.animators.warp.response import N_FEATURES, N_READINGS, RESPONSE
 from faceshot.assisted import RECOMMENDED
+from faceshot.calibration import can_calibrate
 from faceshot.character import open_character, read_character, resize, write_character
 from faceshot.saved_square import saved_square
+from faceshot.tracker import TASK_FILE
 from faceshot.types import FaceState
 from live.clock import LoopClock
 from live.server.app import create_edit_app
@@ -119,6 +123,29 @@ def test_saving_over_a_file_keeps_the_old_one(edit, tmp_path):
         assert read_character(tmp_path / "dot.v1.faceshot").visible.all()
         again = await opened(client, path)  # as after a reload
         assert again["visible"] == gone["visible"]
+
+    edit(test)
+
+
+def test_the_next_show_measures_an_edited_character_anew(edit, tmp_path):
+    """What was measured with the old points goes; the new file must not look as if it could not be measured."""
+    path = tmp_path / "dot.faceshot"
+    made_of = {"landmarks": {"matcher": "mediapipe", "confidence": 0.9}}
+    table = np.zeros((N_FEATURES + 3, N_READINGS), np.float32)
+    measured = replace(a_character(size_wh=(128, 128)), provenance=made_of, arrays={RESPONSE: table})
+    write_character(measured, path)
+    (tmp_path / TASK_FILE).write_bytes(b"there")
+
+    async def test(client):
+        assert not can_calibrate(read_character(path), tmp_path)
+        document = await opened(client, path)
+        moved = face(document)
+        moved["landmarks"][30][1] += 3
+        answer = await client.post(f"/api/edit/{document['id']}/save", json=moved)
+        assert answer.json()["kept"] == "dot.v1.faceshot"
+        saved = read_character(path)
+        assert RESPONSE not in saved.arrays and can_calibrate(saved, tmp_path)
+        assert np.array_equal(read_character(tmp_path / "dot.v1.faceshot").arrays[RESPONSE], table)
 
     edit(test)
 
