@@ -26,7 +26,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return False
 
 
-def is_gpu_lost(error: RuntimeError) -> bool:
+def is_gpu_lost(error: BaseException) -> bool:
     """Whether CUDA or one of its libraries failed. After most such faults nothing works until the program restarts."""
     text = str(error).lower()
     return any(name in text for name in ("cuda", "cudnn", "cublas", "nvrtc"))
