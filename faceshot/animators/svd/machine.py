@@ -113,7 +113,8 @@ def out_of_memory_is_said() -> Iterator[None]:
         let_go(error)
         raise DeviceError(
             "The animator svd ran out of memory.",
-            "Close other programs, or draw smaller: --set animator.svd.quality.size=384 (or 320). What is done stays.",
+            "Close other programs, or draw smaller: --set animator.svd.quality.size=384 (or 320). "
+            "What is done is kept.",
         ) from error
 
 
