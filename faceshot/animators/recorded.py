@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -21,9 +20,6 @@ log = logging.getLogger(__name__)
 WARM_UPS: Final = 3
 """Runs before the one that is recorded: cuDNN chooses its algorithms and libraries take their workspace in them."""
 
-_ONE_AT_A_TIME: Final = threading.Lock()
-"""PyTorch allows one recording in a process; a character may be loaded while another one is."""
-
 
 class Recorded:
     """A function of tensors, recorded once as a CUDA graph and replayed; elsewhere, or when recording fails, called.
@@ -33,6 +29,8 @@ class Recorded:
         examples: inputs of the shapes to come; they are overwritten by every call.
         pool: memory that graphs share which are never in use at the same time, see `torch.cuda.graph_pool_handle`;
             results are then only good until another of them is called.
+
+    PyTorch records one graph at a time in a process: make them in one thread, as a show does, which loads in one.
 
     Raises:
         torch.OutOfMemoryError: without a graph it would need as much.
@@ -47,8 +45,7 @@ class Recorded:
         self._results: tuple[Tensor, ...] = ()
         if self._inputs[0].is_cuda:
             try:
-                with _ONE_AT_A_TIME:
-                    self._record(pool)
+                self._record(pool)
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise torch.OutOfMemoryError("CUDA out of memory while a graph was recorded.") from error

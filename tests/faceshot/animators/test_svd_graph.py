@@ -4,7 +4,6 @@ operations, carried out again on the same memory, is the next chunk. And what is
 from __future__ import annotations
 
 import gc
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -19,17 +18,15 @@ pytest.importorskip("diffusers", reason="diffusers is not installed: pip install
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from faceshot.animators import recorded  # noqa: E402
-from faceshot.animators.gpu_faults import is_out_of_memory  # noqa: E402
 from faceshot.animators.recorded import Recorded  # noqa: E402
 from faceshot.animators.svd import live_engine  # noqa: E402
 from faceshot.animators.svd.checkpoints import load_models  # noqa: E402
 from faceshot.animators.svd.chunk import ChunkStage, coefficients  # noqa: E402
-from faceshot.animators.svd.live_engine import LiveEngine, faults_are_said  # noqa: E402
+from faceshot.animators.svd.live_engine import LiveEngine  # noqa: E402
 from faceshot.animators.svd.live_settings import LiveSettings  # noqa: E402
 from faceshot.animators.svd.scene import make_scene  # noqa: E402
 from faceshot.animators.svd.taesdv import load_decoder  # noqa: E402
 from faceshot.character import open_character, resize  # noqa: E402
-from faceshot.errors import OutOfMemory  # noqa: E402
 from tests.tiny_svd import tiny_svd_models  # noqa: E402
 
 WARM = coefficients((4.353, 0.497))
@@ -205,37 +202,6 @@ def test_memory_that_fills_up_while_recording_is_no_failed_recording(monkeypatch
     _Cuda(monkeypatch, invalid)
     with pytest.raises(torch.OutOfMemoryError):
         Recorded(lambda one: (torch.ones(1),), [_OnCuda()])  # type: ignore[list-item]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "CUDA error: out of memory",
-        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
-        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
-    ],
-)
-def test_a_full_memory_in_the_words_of_the_libraries_is_no_lost_gpu(text: str) -> None:
-    with pytest.raises(OutOfMemory), faults_are_said():
-        raise RuntimeError(text)
-    assert not is_out_of_memory(RuntimeError("CUDA error: unspecified launch failure"))
-
-
-class Big:
-    """As a tensor that a failed function holds."""
-
-
-def test_what_a_failed_chunk_held_is_free_before_the_next_try() -> None:
-    held: list[weakref.ref[Big]] = []
-
-    def draw() -> None:
-        big = Big()
-        held.append(weakref.ref(big))
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    with pytest.raises(OutOfMemory), faults_are_said():
-        draw()
-    assert held[0]() is None
 
 
 def test_a_card_that_only_pretends_to_know_bf16_computes_in_fp16(monkeypatch: pytest.MonkeyPatch) -> None:
