@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.request import Request
 
+from faceshot.locks import hold
+
 __all__ = ["Opener", "Partial", "PartialInUse"]
 
 Opener = Callable[[Request], Any]
@@ -84,7 +86,7 @@ class Partial:
     def __enter__(self) -> Partial:
         self._file = self.path.open("ab+")
         try:
-            _lock(self._file)
+            hold(self._file.fileno())
         except OSError:
             self._file.close()
             raise PartialInUse(f"{self.path} is being written by another program") from None
@@ -201,16 +203,3 @@ class Partial:
             return _Told(**json.loads(self._about.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return _Told(self._url)
-
-
-def _lock(file: IO[bytes]) -> None:
-    """Hold a file against other programs until it is closed. Raises OSError at once when another one holds it."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        file.seek(1 << 62)  # a byte that nobody writes
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

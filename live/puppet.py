@@ -186,9 +186,19 @@ class Puppet:
             try:
                 return self.animator.render(drives)
             except OutOfMemory as error:
-                if self._ladder is None or self._ladder.bottom:
-                    raise
-                self._take(self._ladder.out_of_memory(), error.message.rstrip("."))
+                full = error
+            self._make_room(full)
+
+    def _make_room(self, full: OutOfMemory) -> None:
+        """One rung down, or as many as it takes until the way there fits. Raises `full` at the bottom."""
+        while True:
+            if self._ladder is None or self._ladder.bottom:
+                raise full
+            try:
+                self._take(self._ladder.out_of_memory(), full.message.rstrip("."))
+                return
+            except OutOfMemory as error:
+                full = error
 
     def _watch(self, work_ns: int, count: int, pace_ns: float) -> None:
         """Let an animator that cannot keep up draw worse, or replace it when it keeps taking far too long."""

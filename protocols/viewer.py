@@ -31,6 +31,8 @@ Viewer to server, text messages holding one JSON object:
     {"type": "ack", "sequence": 7}      chunk 7 is on screen, or was skipped for a newer one
     {"type": "visible", "on": false}    send nothing until it is `true` again
 
+A newer chunk takes the place of frames of the last one that are not shown yet, so that hiding is immediate.
+
 A server keeps at most `MAX_IN_FLIGHT` unacknowledged chunks per viewer, so no buffer between the two ever fills: the
 next picture a viewer gets is the newest one.
 """

@@ -205,10 +205,7 @@ class SvdWindowAnimator:
         log.warning("A chunk came out as NaN or black; beginning anew.")
         rgba, healthy = chunks.draw(way, points_xy, True, share)
         if not healthy:
-            raise DeviceError(
-                f"SVD draws NaN or black at {way.size} px.",
-                "Try --set animator.svd.precision=fp32, or --animator warp.",
-            )
+            raise DeviceError(f"SVD draws NaN or black at {way.size} px.", _NO_PICTURE)
         return rgba
 
     def _begins_anew(self, points: np.ndarray, found: Sequence[bool]) -> bool:
@@ -268,10 +265,7 @@ class _Chunks:
         points = np.repeat(self.stage.scene.points_xy[None], self.stage.settings.stride, 0)
         way = next(iter(self._warm))
         if not self.draw(way, points, True, 0.0)[1]:
-            raise DeviceError(
-                f"SVD draws NaN or black at {way.size} px.",
-                "Try --set animator.svd.precision=fp32, or --animator warp.",
-            )
+            raise DeviceError(f"SVD draws NaN or black at {way.size} px.", _NO_PICTURE)
         self.stage.reset()
 
     @torch.no_grad()

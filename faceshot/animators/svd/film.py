@@ -26,6 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from faceshot.errors import FaceshotError
+from faceshot.locks import hold
 
 __all__ = ["Film"]
 
@@ -130,14 +131,10 @@ class Film:
 
     def _claim(self) -> None:
         """Two programs that write the same film would spoil it. The claim ends with the program, however it ends."""
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            return
         lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            hold(lock)
+        except OSError:
             os.close(lock)
             raise FaceshotError(
                 f"Another program is at work on {self.folder}.", "Wait for it, or choose another name for the output."

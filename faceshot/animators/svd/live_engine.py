@@ -16,10 +16,12 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
+from faceshot.animators.gpu_faults import is_gpu_lost, is_out_of_memory, let_go
 from faceshot.animators.svd.adapter import Conditions
 from faceshot.animators.svd.checkpoints import SvdFiles, SvdModels, find_files, load_models
 from faceshot.animators.svd.constant_attention import make_constant
 from faceshot.animators.svd.live_settings import LiveSettings, what_fits
+from faceshot.animators.svd.machine import place
 from faceshot.animators.svd.taesdv import TinyVideoDecoder, load_decoder
 from faceshot.animators.svd.unet import run_unet
 from faceshot.errors import DeviceError, OutOfMemory
@@ -82,17 +84,11 @@ def open_engine(folder: Path | None, settings: LiveSettings, progress: Progress 
 
 def placed(settings: LiveSettings) -> tuple[torch.device, torch.dtype]:
     """Device and numbers. Raises `DeviceError` when there is no such device."""
-    there = torch.cuda.is_available()
-    if settings.device == "cuda" and not there:
-        raise DeviceError(
-            f"This torch ({torch.__version__}) finds no CUDA device.",
-            "Install a torch for your GPU (https://pytorch.org), or use --animator warp.",
-        )
-    if settings.device == "cpu" or not there:
-        return torch.device("cpu"), torch.float32
-    kinds = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
-    best = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.device("cuda", torch.cuda.current_device()), kinds.get(settings.precision, best)
+    precision = settings.precision
+    if precision == "auto" and torch.cuda.is_available():
+        # Cards before Ampere only pretend to know bf16, and are slow at it.
+        precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return place(settings.device, precision)
 
 
 def check_memory(free_bytes: int, weights_bytes: int, size: int, card: str) -> None:
@@ -120,14 +116,15 @@ def faults_are_said() -> Iterator[None]:
     """Turn a full memory or a lost GPU into two lines that say what happened."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory("Live SVD ran out of memory.", "Close other programs, or use --animator warp.") from error
-    except RuntimeError as error:
-        text = str(error)
-        if "alloc" in text and "memory" in text:
-            raise OutOfMemory("Live SVD ran out of memory.", "Close other programs, or use --animator warp.") from error
-        if "CUDA" in text or "cuDNN" in text or "cublas" in text.lower():
-            first = text.splitlines()[0]
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            let_go(error)  # or the next, smaller try would find memory as full
+            raise OutOfMemory(
+                "Live SVD ran out of memory.",
+                "Close other programs, draw smaller (--set animator.svd.live.size=384), or use --animator warp.",
+            ) from error
+        if is_gpu_lost(error):
+            first = str(error).splitlines()[0]
             raise DeviceError(
                 f"The GPU was lost: {first}", "See nvidia-smi; then end the show and start it again."
             ) from error

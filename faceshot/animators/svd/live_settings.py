@@ -16,7 +16,8 @@ _SIZES: Final = (512, 384, 320)
 _DECODING: Final = 0.15  # of a step
 _GB: Final = 1e9
 _ACTIVATIONS_GB: Final = {512: 3.0, 384: 2.0, 320: 1.5}
-"""What a chunk of eight frames is expected to need besides the weights; estimated, not measured on a GPU."""
+"""What a chunk of eight frames is allowed besides the weights: its tensors are 1.1, 0.6 and 0.4 GB in bf16 (counted on
+networks without memory), the rest is for recorded graphs, workspace and fragmentation; not measured on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import torch
 
+from faceshot.animators.gpu_faults import is_out_of_memory, let_go
 from faceshot.animators.svd.checkpoints import SvdFiles, read_shapes
 from faceshot.errors import DeviceError
 
@@ -26,9 +27,9 @@ __all__ = [
 Precision = Literal["auto", "fp16", "bf16", "fp32"]
 
 _TYPES: Final = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
-# Counted by hand for 25 frames at 512² in half precision: the gated layer of the first block (0.8 GB), skips and
-# residuals (0.7), one concatenation and its convolution (0.6), the decoder's largest layers for 12 frames (1.6).
-_ACTIVATION_BYTES: Final = 3.7e9
+# Tensors alive at once in half precision at 512², counted operation by operation on networks without memory: 2.3 GB for
+# a window of 25 frames, 6.6 GB for the decoder's 12. Workspace of libraries and fragmentation come on top.
+_ACTIVATION_BYTES: Final = 6.7e9
 _GB: Final = 1e9
 
 
@@ -40,7 +41,7 @@ def place(device: str = "auto", precision: Precision = "auto") -> tuple[torch.de
     if device.startswith("cuda") and not cuda:
         raise DeviceError(
             f"This torch ({torch.__version__}) finds no CUDA device.",
-            "Use --set animator.svd.device=cpu (slow), or install a torch for your GPU (https://pytorch.org).",
+            "Use --set animator.svd.device=cpu (slow), --animator warp, or a torch for your GPU (https://pytorch.org).",
         )
     if not device.startswith("cuda"):
         return torch.device(device), torch.float32
@@ -106,19 +107,15 @@ def out_of_memory_is_said() -> Iterator[None]:
     """Turn running out of memory into two lines that say what to do."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _too_little() from error
-    except RuntimeError as error:
-        if "alloc" not in str(error) or "memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
-        raise _too_little() from error
-
-
-def _too_little() -> DeviceError:
-    return DeviceError(
-        "The animator svd ran out of memory.",
-        "Close other programs, or draw smaller: --set animator.svd.quality.size=384 (or 320). What is done is kept.",
-    )
+        let_go(error)
+        raise DeviceError(
+            "The animator svd ran out of memory.",
+            "Close other programs, or draw smaller: --set animator.svd.quality.size=384 (or 320). "
+            "What is done is kept.",
+        ) from error
 
 
 def _count(shape: tuple[int, ...]) -> int:

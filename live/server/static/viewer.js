@@ -17,6 +17,7 @@ export class Viewer {
     this.next = null;
     this.busy = false;
     this.shown = 0;
+    this.cut = () => {}; // ends the chunk on screen: after its first frame, or at once
 
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries({ preview, codec, alpha })) if (value) query.set(name, value);
@@ -44,6 +45,7 @@ export class Viewer {
 
   // Clears the canvas at once, without waiting for the server.
   blank() {
+    this.cut(true);
     this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
   }
 
@@ -59,6 +61,7 @@ export class Viewer {
     }
     if (this.next) this.socket.send(ack(this.next.sequence)); // overtaken
     this.next = chunk;
+    this.cut(false);
     if (!this.busy) this.drain();
   }
 
@@ -84,15 +87,28 @@ export class Viewer {
     }
   }
 
+  // The frames of a chunk, each when it is due. A newer chunk takes the place of those that are not shown yet, so that
+  // hiding is immediate; when the canvas was cleared, not even the first is shown any more.
   async show(chunk) {
     const start = performance.now();
-    for (const frame of chunk.frames) {
+    let [over, cleared] = [false, false];
+    const cut = new Promise((resolve) => {
+      this.cut = (all) => {
+        [over, cleared] = [true, cleared || all];
+        resolve();
+      };
+    });
+    for (const [i, frame] of chunk.frames.entries()) {
       const bitmaps = await Promise.all([frame.picture, frame.mask].filter(Boolean).map((blob) => createImageBitmap(blob)));
       const wait = start + frame.offsetMs - performance.now();
-      if (wait > 2) await new Promise((resolve) => setTimeout(resolve, wait));
-      this.draw(chunk, bitmaps);
+      if (wait > 2) await Promise.race([cut, new Promise((resolve) => setTimeout(resolve, wait))]);
+      const due = !cleared && (i === 0 || !over);
+      if (due) {
+        this.draw(chunk, bitmaps);
+        this.shown++;
+      }
       for (const bitmap of bitmaps) bitmap.close();
-      this.shown++;
+      if (over) return;
     }
   }
 

@@ -286,10 +286,10 @@ def test_memory_of_the_published_networks(models: Path, tmp_path: Path) -> None:
     assert sum(torch.Size(shape).numel() for shape in read_shapes(files.unet).values()) == 1_524_623_082
     weights = (1_524_623_082 + 722_453_685) * 2
     at_512, at_256 = (machine.needed_bytes(files, torch.float16, size) for size in (512, 256))
-    assert weights + 3e9 < at_512 < weights + 6e9 and weights < at_256 < at_512 - 2e9
+    assert weights + 6e9 < at_512 < weights + 9e9 and weights < at_256 < at_512 - 2e9
     assert machine.needed_bytes(files, torch.float32, 512) == pytest.approx(2 * at_512, rel=0.05)
     with pytest.raises(DeviceError, match="320 px fits"):
-        machine.check_memory(files, torch.device("cuda"), torch.float16, 512, weights + 2e9)
+        machine.check_memory(files, torch.device("cuda"), torch.float16, 512, weights + 3e9)
 
 
 def test_free_memory_is_asked_for() -> None:

@@ -312,7 +312,6 @@ def test_a_films_numbers_are_plain_json(painter: SvdQuality, tmp_path: Path) -> 
 
 
 def test_two_programs_do_not_write_one_film(tmp_path: Path) -> None:
-    pytest.importorskip("fcntl", reason="no locks of files on this system")
     first = Film(tmp_path / "f", {}, walk(2), (4, 2, 2))
     with pytest.raises(FaceshotError, match="Another program is at work"):
         Film(tmp_path / "f", {}, walk(2), (4, 2, 2))

@@ -162,15 +162,15 @@ def test_the_decoder_in_the_browser_is_as_strict_as_ours(page: Page) -> None:
     assert bad == [None] * len(wrong)
 
 
+def _jpeg(grey: int) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (16, 16), (grey, grey, grey)).save(data, "JPEG", quality=95)
+    return data.getvalue()
+
+
 def test_a_chunk_of_several_pictures_is_shown_one_after_the_other_each_at_its_time(page: Page) -> None:
     """What a chunked animator draws may come in one message."""
-
-    def jpeg(grey: int) -> bytes:
-        data = io.BytesIO()
-        Image.new("RGB", (16, 16), (grey, grey, grey)).save(data, "JPEG", quality=95)
-        return data.getvalue()
-
-    frames = tuple(Frame(jpeg(50 + 50 * i), offset_us=30_000 * i) for i in range(4))
+    frames = tuple(Frame(_jpeg(50 + 50 * i), offset_us=30_000 * i) for i in range(4))
     chunk = encode_chunk(Chunk(3, 1_000_000_000, Codec.JPEG, (16, 16), frames))
     play = """async (bytes) => {
         const { Viewer } = await import('/static/viewer.js');
@@ -190,6 +190,43 @@ def test_a_chunk_of_several_pictures_is_shown_one_after_the_other_each_at_its_ti
         seen = page.evaluate(play, list(chunk))
     assert [grey for grey, _ in seen] == pytest.approx([50, 100, 150, 200], abs=3)
     assert all(at_ms >= 30 * i - 3 for i, (_, at_ms) in enumerate(seen)), "none before its time"
+
+
+@pytest.mark.parametrize(("how", "shown"), [("newer", [50, 250]), ("cleared", [50])])
+def test_what_comes_in_the_middle_of_a_chunk_ends_it(page: Page, how: str, shown: list[int]) -> None:
+    """Panic is immediate: what was sent ahead is not shown after it."""
+    frames = tuple(Frame(_jpeg(50 + 50 * i), offset_us=60_000_000 * i) for i in range(4))
+    chunk = encode_chunk(Chunk(3, 1_000_000_000, Codec.JPEG, (16, 16), frames))
+    blank = encode_chunk(Chunk(4, 1_000_000_001, Codec.JPEG, (16, 16), (Frame(_jpeg(250)),)))
+    play = """async ([chunk, blank, how]) => {
+        const { Viewer } = await import('/static/viewer.js');
+        const viewer = new Viewer(document.createElement('canvas'), {});
+        const take = viewer.take.bind(viewer), draw = viewer.draw.bind(viewer), seen = [];
+        viewer.take = () => {};  // nothing of the show that runs beside
+        viewer.socket.send = () => {};
+        const drawn = (n) => new Promise((done) => (viewer.onFrame = viewer.draw = (...given) => {
+            if (given.length === 2) {
+                draw(...given);
+                seen.push(viewer.context.getImageData(8, 8, 1, 1).data[0]);
+            }
+            if (seen.length === n) done();
+        }));
+        const first = drawn(1);
+        take(new Uint8Array(chunk).buffer);
+        await first;
+        if (how === 'newer') {
+            const second = drawn(2);
+            take(new Uint8Array(blank).buffer);
+            await second;
+        } else viewer.blank();
+        while (viewer.busy) await new Promise((later) => setTimeout(later, 5));
+        return [seen, viewer.context.getImageData(8, 8, 1, 1).data[3]];
+    }"""
+    with served(make_show()) as server:
+        page.goto(f"{server.url}/view")
+        seen, alpha = page.evaluate(play, [list(chunk), list(blank), how])
+    assert seen == pytest.approx(shown, abs=4)
+    assert alpha == (0 if how == "cleared" else 255)
 
 
 def test_fit(page: Page) -> None:
