@@ -284,7 +284,7 @@ def test_half_precision_that_draws_black_is_given_up(
 
     networks = engine_module.load_networks(tiny)
     monkeypatch.setattr(engine_module, "_half_is_wanted", lambda precision, device: True)
-    monkeypatch.setattr(engine_module, "FastWarping", lambda net, dtype: fast_warping(net))
+    monkeypatch.setattr(engine_module, "FastWarping", lambda net, dtype, align: fast_warping(net, align=align))
     monkeypatch.setattr(engine_module, "FastDecoder", decoder)
     assert not Engine(networks, torch.device("cpu"), "auto").half
     assert asked == [torch.float16, torch.float32]
