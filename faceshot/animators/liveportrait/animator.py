@@ -146,6 +146,7 @@ class _Stage:
         self._driving = [
             Driving(p.square, p.character, self._tuning, p.motion.rotation[0].cpu().numpy()) for p in people
         ]
+        self._side = torch.cuda.Stream() if engine.device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self.reset()
         x_s = torch.cat([live.x_s for live in self._live])
         controls = torch.zeros(len(people), CONTROLS, device=engine.device)
@@ -153,7 +154,6 @@ class _Stage:
         self._seeing = Recorded(self._see, [crops, controls])
         self._posing = Recorded(self._pose, [controls])
         self._drawing = Recorded(self._draw, [x_s])
-        self._side = torch.cuda.Stream() if engine.device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self.reset()
         self._finished(self._begun(x_s))  # what is slow the first time is done now
 
@@ -165,8 +165,10 @@ class _Stage:
             driving.reset()
         self._last_x: Tensor | None = None
         self._last: UInt8 | None = None
-        if self._engine.device.type == "cuda":
-            torch.cuda.synchronize()  # what was forgotten here is looked at by another stream
+        if self._side is not None:
+            # What was forgotten here is looked at there. The device is not waited for: another thread may be recording
+            # a graph, which that would spoil.
+            self._side.wait_stream(torch.cuda.current_stream())
 
     def pictures(self, frames: Sequence[Sequence[Drive]]) -> list[UInt8]:
         made: list[UInt8] = []
