@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceshot import motion as channels
+from faceshot.animators.liveportrait.ratios import ratios_of_mesh
 from faceshot.driver import (
     Observation,
     Reference,
@@ -29,7 +30,7 @@ from faceshot.rest_crops import Crops, RestCrops, rest_crops_of
 from faceshot.rest_pose import head_axes, rest_rotation, yaw_of
 from faceshot.retarget import Retargeter, face_frame, face_width
 from faceshot.topology import MIRROR_70
-from faceshot.types import Character, Drive, FaceState, HeadMotion, Square, UInt8
+from faceshot.types import Character, Drive, FaceState, Float32, HeadMotion, Square, UInt8
 
 __all__ = ["MotionSettings", "Puppeteer", "best_neutral"]
 
@@ -269,6 +270,7 @@ class Puppeteer:
             breath=float(breath),
             crop=crop,
             crop_square=square,
+            openings=_openings(state, self.settings.mirror),
             rest_crops=self._rest_crops_shown(state),
             preset_shapes=preset,
             dt_s=dt_s,
@@ -315,6 +317,14 @@ def _looked_at(state: FaceState | None, mirror: bool) -> tuple[UInt8 | None, Squ
     if state is None or state.crop is None:
         return None, None
     return _flipped(state.crop, state.crop_square, state.size_wh[0]) if mirror else (state.crop, state.crop_square)
+
+
+def _openings(state: FaceState | None, mirror: bool) -> Float32 | None:
+    """For animators that look at the crop; the others have the lids."""
+    if state is None or state.crop is None or state.points_xyz is None or len(state.points_xyz) < 478:
+        return None
+    seen = ratios_of_mesh(state.points_xyz)
+    return np.array([*(seen.eyes[::-1] if mirror else seen.eyes), seen.lips], np.float32)
 
 
 def _flipped(crop: UInt8, square: Square | None, width: int) -> tuple[UInt8, Square | None]:

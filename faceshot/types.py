@@ -154,6 +154,8 @@ class Drive:
         crop: (256, 256, 3) uint8 performer's face for animators that encode motion from pixels; None otherwise.
             Mirrored as all motion is.
         crop_square: which square of the camera image that is: centre x, y and side in pixels, mirrored likewise.
+        openings: (3,) float32, gap over width of image-left eye, image-right eye and lips in the crop, mirrored
+            likewise; None when nobody knows.
         rest_crops: crops of the performer's neutral pose with their squares, the calmest first; the very same tuple
             until there are better ones.
         preset_shapes: (52,) float32, how much of `blendshapes` comes from a chosen expression and is not in the crops;
@@ -174,6 +176,7 @@ class Drive:
     breath: float = 0.0
     crop: UInt8 | None = None
     crop_square: Square | None = None
+    openings: Float32 | None = None
     rest_crops: tuple[tuple[UInt8, Square | None], ...] = ()
     preset_shapes: Float32 | None = None
     dt_s: float = 1 / 30
@@ -188,6 +191,8 @@ class Drive:
         _check("Drive.gaze", self.gaze, (2, 2), np.float32)
         _check("Drive.blendshapes", self.blendshapes, (N_BLENDSHAPES,), np.float32)
         _check("Drive.readings", self.readings, (3,), np.float32)
+        if self.openings is not None:
+            _check("Drive.openings", self.openings, (3,), np.float32)
 
     @classmethod
     def neutral(cls, character: Character) -> Drive:

@@ -52,8 +52,8 @@ class LivePortraitConfig(Table):
     """With `motion = "relative"` on a picture: scale the motion by the sizes of the two faces (published as
     `driving_option`)."""
     retarget_eyes: bool = False
-    """Portrait videos, published as `flag_eye_retargeting`: eyes as open as the driver's. With relative motion nothing
-    else of it is left then."""
+    """The published rules and portrait videos, published as `flag_eye_retargeting`: eyes as open as the driver's. With
+    relative motion nothing else of it is left then."""
     retarget_lips: bool = False
     """The same for the lips, published as `flag_lip_retargeting`."""
     source_eye_retargeting: bool = False

@@ -7,6 +7,7 @@ lie on disk.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from faceshot.animators import Animator
 from faceshot.animators.output import mirrored
 from faceshot.puppeteer import MotionSettings, Puppeteer, best_neutral
-from faceshot.types import Character, Drive
+from faceshot.types import Character, Drive, Rendered
 from live.errors import SourceError
 from live.kept_states import KeptStates
 from live.performance import Performance, Progress, perform
@@ -168,15 +169,22 @@ def _draw(
     ends = [*pts[1:], pts[-1] + performance.interval_pts]
     drives = puppeteer.perform(performance.states, performance.dts_s)
     others = [_Other(other, acting) for other, acting in cast]
-    for i, drive in enumerate(drives):
+    number = 0
+    at_once = getattr(animator, "at_once", 1)
+    while together := list(itertools.islice(drives, at_once)):
         if others:
-            at_s = float((pts[i] - pts[0]) * performance.time_base)
-            frame = [drive, *(other.at(at_s) for other in others)]
-            # Who has no driver of his own moves as the first does.
-            frame += [drive] * (animator.people - len(frame))  # type: ignore[attr-defined]
-            picture = animator.render_cast([frame])[0]  # type: ignore[attr-defined]
+            frames = []
+            for i, drive in enumerate(together, number):
+                at_s = float((pts[i] - pts[0]) * performance.time_base)
+                frame = [drive, *(other.at(at_s) for other in others)]
+                # Who has no driver of his own moves as the first does.
+                frames.append(frame + [drive] * (animator.people - len(frame)))  # type: ignore[attr-defined]
+            pictures: list[Rendered] = animator.render_cast(frames)  # type: ignore[attr-defined]
         else:
-            picture = animator.render([drive])[0]
-        rgba = (mirrored(picture) if mirror else picture).rgba
-        writer.write(canvas.rgba(rgba) if writer.takes_alpha else canvas.rgb(rgba), pts[i], ends[i] - pts[i])
-        progress("draw", i + 1, len(performance.states))
+            pictures = animator.render(together)
+        for picture in pictures:
+            rgba = (mirrored(picture) if mirror else picture).rgba
+            pixels = canvas.rgba(rgba) if writer.takes_alpha else canvas.rgb(rgba)
+            writer.write(pixels, pts[number], ends[number] - pts[number])
+            number += 1
+            progress("draw", number, len(performance.states))

@@ -12,11 +12,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install '.[gpu]'")
 
+from faceshot.animators.liveportrait.animator import LivePortraitAnimator  # noqa: E402
 from faceshot.animators.liveportrait.tiny import write_tiny  # noqa: E402
 from live.cli import main  # noqa: E402
 from tests.live.videos import decode_rgb, write_video  # noqa: E402
 
 LIVEPORTRAIT = ["--animator", "liveportrait"]
+SMALL = ["--set", "animator.max_side_px=256"]
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +57,25 @@ def test_a_portrait_video_is_moved_by_another(shared_media: Path, tmp_path: Path
     changed = np.abs(made[2].astype(int) - was[2]).mean(axis=2)
     assert changed[96:160, 96:160].mean() > 10, "the face is drawn anew"
     assert main(["render", str(portrait), str(drive), "-o", str(out), *LIVEPORTRAIT]) == 1, "nothing is overwritten"
+
+
+@pytest.mark.media
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_a_picture_takes_the_published_flags_too_and_frames_in_any_handfuls(
+    shared_media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(LivePortraitAnimator, "at_once", at_once)
+    drive = excerpt(shared_media / "driving" / "d6.mp4", tmp_path / "talk.mp4", 4, start=30)
+    made = {}
+    for flag in ("", "retarget_eyes=true", "retarget_lips=true"):
+        out = tmp_path / f"{flag or 'plain'}.mp4"
+        sets = [word for one in ("motion=absolute", flag) if one for word in ("--set", f"animator.liveportrait.{one}")]
+        assert main(["render", "mika", str(drive), "-o", str(out), *LIVEPORTRAIT, *sets, *SMALL]) == 0
+        made[flag] = np.stack(decode_rgb(out)).astype(int)
+        assert len(made[flag]) == 4
+    for flag, pictures in made.items():
+        if flag:
+            assert np.abs(pictures - made[""]).max() > 8, flag
 
 
 @pytest.mark.media

@@ -22,6 +22,7 @@ from faceshot.animators.liveportrait.engine import Engine, Recorded, open_engine
 from faceshot.animators.liveportrait.keypoints import Motion
 from faceshot.animators.liveportrait.live_motion import CONTROLS, LiveMotion, Tuning, mean_motion
 from faceshot.animators.liveportrait.official import OfficialMotion, Options
+from faceshot.animators.liveportrait.ratios import Ratios
 from faceshot.animators.liveportrait.settings import Settings
 from faceshot.animators.liveportrait.source import Source, load_source
 from faceshot.errors import ShapeError
@@ -83,6 +84,12 @@ class LivePortraitAnimator:
             return [Rendered(rgba) for rgba in self._stage.pictures(frames)]
 
     @property
+    def at_once(self) -> int:
+        """How many frames a film should give to one call: with CUDA several, for all but the first of them are looked
+        at beside the drawing. A live show has one at a time: to wait for the next would cost more than M does."""
+        return 16 if self._engine is not None and self._engine.device.type == "cuda" else 1
+
+    @property
     def people(self) -> int:
         """How many people of the picture are animated."""
         return 0 if self._stage is None else len(self._stage.source.people)
@@ -129,6 +136,8 @@ class _Stage:
             expression_friendly=settings.expression_friendly,
             stitching=stitching,
             normalize_lip=lips,
+            eye_retargeting=settings.retarget_eyes and settings.variant == "human",
+            lip_retargeting=settings.retarget_lips and settings.variant == "human",
             multiplier=settings.multiplier,
             animals=settings.variant == "animals",
         )
@@ -137,6 +146,7 @@ class _Stage:
         self._driving = [
             Driving(p.square, p.character, self._tuning, p.motion.rotation[0].cpu().numpy()) for p in people
         ]
+        self._side = torch.cuda.Stream() if engine.device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self.reset()
         x_s = torch.cat([live.x_s for live in self._live])
         controls = torch.zeros(len(people), CONTROLS, device=engine.device)
@@ -144,7 +154,6 @@ class _Stage:
         self._seeing = Recorded(self._see, [crops, controls])
         self._posing = Recorded(self._pose, [controls])
         self._drawing = Recorded(self._draw, [x_s])
-        self._side = torch.cuda.Stream() if engine.device.type == "cuda" else None  # type: ignore[no-untyped-call]
         self.reset()
         self._finished(self._begun(x_s))  # what is slow the first time is done now
 
@@ -156,8 +165,10 @@ class _Stage:
             driving.reset()
         self._last_x: Tensor | None = None
         self._last: UInt8 | None = None
-        if self._engine.device.type == "cuda":
-            torch.cuda.synchronize()  # what was forgotten here is looked at by another stream
+        if self._side is not None:
+            # What was forgotten here is looked at there. The device is not waited for: another thread may be recording
+            # a graph, which that would spoil.
+            self._side.wait_stream(torch.cuda.current_stream())
 
     def pictures(self, frames: Sequence[Sequence[Drive]]) -> list[UInt8]:
         made: list[UInt8] = []
@@ -231,7 +242,9 @@ class _Stage:
         for mover, driving, drive in zip(self._official, self._driving, frame, strict=True):
             if drive.crop is not None:
                 motion: Motion = self._engine.motion(self._engine.upload([drive.crop]))
-                driving.held = mover.step(motion)
+                opened = drive.openings
+                ratios = None if opened is None else Ratios(opened[:2], float(opened[2]))
+                driving.held = mover.step(motion, ratios)
             made.append(mover.x_s if driving.held is None else driving.held)
         return torch.cat(made)
 

@@ -125,7 +125,8 @@ class Engine:
 
     def _fit(self, networks: Networks) -> None:
         dtype = torch.float16 if self.half else torch.float32
-        self.warping = FastWarping(networks.warping, dtype).to(self.device).eval()
+        align = 8 if self.half else 1  # channels that tensor cores take as they are
+        self.warping = FastWarping(networks.warping, dtype, align).to(self.device).eval()
         self.decoder = FastDecoder(networks.decoder, dtype).to(self.device).eval()
         if self.device.type == "cuda":  # tensor cores want the channels last
             _channels_last(self.warping)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from faceshot.animators.liveportrait.blocks import ChannelNorm, call
 
-__all__ = ["ConvNeXtBlock", "ConvNeXtV2", "MotionExtractor", "ResponseNorm"]
+__all__ = ["ConvNeXtBlock", "ConvNeXtV2", "MotionExtractor", "PatchConv", "ResponseNorm"]
 
 
 class ResponseNorm(nn.Module):
@@ -31,6 +31,21 @@ class ResponseNorm(nn.Module):
         return self.gamma * (x * share) + self.beta + x
 
 
+class PatchConv(nn.Conv2d):
+    """A convolution whose patches do not overlap, as one matrix product: on CUDA torch rounds the inputs of 32-bit
+    convolutions (TF32, as coarse as half precision) unless told otherwise, those of products it does not."""
+
+    def __init__(self, channels: int, features: int, side: int) -> None:
+        super().__init__(channels, features, side, stride=side)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        side = self.kernel_size[0]
+        parts = x.reshape(batch, channels, height // side, side, width // side, side)
+        out = F.linear(parts.permute(0, 2, 4, 1, 3, 5).flatten(3), self.weight.flatten(1), self.bias)
+        return out.permute(0, 3, 1, 2)
+
+
 class ConvNeXtBlock(nn.Module):
     """Depthwise 7×7, then a two-layer perceptron a pixel, added to the input."""
 
@@ -43,7 +58,8 @@ class ConvNeXtBlock(nn.Module):
         self.pwconv2 = nn.Linear(4 * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = call(self.dwconv, x).permute(0, 2, 3, 1)
+        # With the channels last torch would give it to cuDNN, which rounds (see `PatchConv`).
+        out = call(self.dwconv, x.contiguous()).permute(0, 2, 3, 1)
         out = self.pwconv2(self.grn(F.gelu(self.pwconv1(self.norm(out)))))
         return x + out.permute(0, 3, 1, 2)
 
@@ -59,11 +75,9 @@ class ConvNeXtV2(nn.Module):
         num_bins: int = 66,
     ) -> None:
         super().__init__()
-        self.downsample_layers = nn.ModuleList(
-            [nn.Sequential(nn.Conv2d(3, dims[0], 4, stride=4), ChannelNorm(dims[0]))]
-        )
+        self.downsample_layers = nn.ModuleList([nn.Sequential(PatchConv(3, dims[0], 4), ChannelNorm(dims[0]))])
         for a, b in pairwise(dims):
-            self.downsample_layers.append(nn.Sequential(ChannelNorm(a), nn.Conv2d(a, b, 2, stride=2)))
+            self.downsample_layers.append(nn.Sequential(ChannelNorm(a), PatchConv(a, b, 2)))
         self.stages = nn.ModuleList(
             nn.Sequential(*(ConvNeXtBlock(dim) for _ in range(depth))) for depth, dim in zip(depths, dims, strict=True)
         )

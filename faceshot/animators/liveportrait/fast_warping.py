@@ -7,6 +7,7 @@ bells           a 3-D Gaussian is the product of three 1-D ones; the source's ar
 background      its heat is zero everywhere, so that channel is left out of the hourglass
 polyphase       a 3×3×3 convolution of a volume doubled by repetition sees only 3×2×2 different voxels an output
 occlusion       one output channel of 7×7 is a matrix product for its 49 taps, then a sum of shifted maps
+aligned         channels of zeros, so that counts are those that tensor cores want (only where it is asked for)
 kept            whatever depends on the source only
 """
 
@@ -47,6 +48,11 @@ def _folded(conv: Any, norm: Any) -> tuple[Tensor, Tensor]:
     return (weight * gain.reshape(-1, *[1] * (weight.ndim - 1))).float(), (bias * gain + shift).float()
 
 
+def _widened(tensor: Tensor, *extra: int) -> Tensor:
+    """Zeros behind the last entry of the first axes: so many of each."""
+    return F.pad(tensor, [n for axis in (*extra, *[0] * (tensor.ndim - len(extra)))[::-1] for n in (0, axis)])
+
+
 def doubled_weight(weight: Tensor) -> Tensor:
     """Weights for a picture or volume doubled by repetition along its last two axes, for use before doubling.
 
@@ -83,9 +89,10 @@ class FastWarping(nn.Module):
     Args:
         net: with its weights loaded; not kept.
         dtype: of convolutions; coordinates and sampling are always in 32 bits.
+        align: convolutions over the whole volume get channels by so many; what is added is zero.
     """
 
-    def __init__(self, net: WarpingNetwork, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, net: WarpingNetwork, dtype: torch.dtype = torch.float32, align: int = 1) -> None:
         super().__init__()
         self.dtype = dtype
         dense = net.dense_motion_network
@@ -96,22 +103,28 @@ class FastWarping(nn.Module):
         # Ours: heat of all points, then what is moved, channel by channel; theirs: all of one point, then the next.
         theirs = torch.arange(inputs).reshape(self.num_kp + 1, channels + 1)
         order = torch.cat([theirs[1:, 0], theirs[:, 1:].T.flatten()])
+        self._empty = -len(order) % align
         for i, block in enumerate(hourglass.encoder.down_blocks):
             weight, bias = _folded(block.conv, block.norm)
-            self._keep(f"down{i}", weight[:, order] if i == 0 else weight, bias)
+            self._keep(f"down{i}", _widened(weight[:, order], 0, self._empty) if i == 0 else weight, bias)
         for i, block in enumerate(hourglass.decoder.up_blocks):
             weight, bias = _folded(block.conv, block.norm)
             self._keep(f"up{i}", doubled_weight(weight), bias.repeat(4))
         self._depth = len(hourglass.encoder.down_blocks)
         weight, bias = _folded(hourglass.decoder.conv, hourglass.decoder.norm)
         lower = weight.shape[1] - inputs
-        self._keep("joined", torch.cat([weight[:, :lower], weight[:, lower:][:, order]], dim=1), bias)
-        self._keep("mask", dense.mask.weight.detach(), dense.mask.bias)
+        weight = torch.cat([weight[:, :lower], weight[:, lower:][:, order]], dim=1)
+        more = -len(weight) % align
+        self._keep("joined", _widened(weight, more, self._empty), _widened(bias, more))
+        assert dense.mask.bias is not None
+        spare = -len(dense.mask.bias) % align
+        self._keep("mask", _widened(dense.mask.weight.detach(), spare, more), _widened(dense.mask.bias.detach(), spare))
         self._keep("compress", *_folded(dense.compress, dense.norm))
         self._keep("third", *_folded(net.third.conv, net.third.norm))
         self._keep("fourth", net.fourth.weight.detach(), net.fourth.bias)
         self._slope = net.third.slope
         taps = dense.occlusion.weight.detach()[0].flatten(1).flip(1)  # fold() adds them up the other way round
+        taps = _widened(taps, more * (len(taps) // len(weight)))  # a channel is as many rows as the volume is deep
         self.register_buffer("_taps", taps.T.contiguous().to(dtype))
         assert dense.occlusion.bias is not None
         self.register_buffer("_occlusion_bias", dense.occlusion.bias.detach().float())
@@ -148,9 +161,10 @@ class FastWarping(nn.Module):
         shift = torch.cat([torch.zeros_like(x_d[:, :1]), source.x_s - x_d], dim=1)
         moved = self._moved(source.thin, shift)
         heat = self._bells(x_d, source.volume) - source.bells
-        mixed = torch.cat([heat.to(self.dtype), moved], dim=1)
+        empty = moved.new_zeros(batch, self._empty, depth, height, width)
+        mixed = torch.cat([heat.to(self.dtype), moved, empty], dim=1)
         prediction = self._hourglass(mixed)
-        mask = torch.softmax(self._conv("mask", prediction, 3).float(), dim=1)
+        mask = torch.softmax(self._conv("mask", prediction, 3)[:, : self.num_kp + 1].float(), dim=1)
         # sum over points of mask · (identity + shift), and the mask sums to one
         offset = torch.einsum("bkdhw,bkc->bdhwc", mask, shift)
         deformation = identity_grid(depth, height, width, x_d) + offset

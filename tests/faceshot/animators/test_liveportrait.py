@@ -3,7 +3,7 @@ weights are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from faceshot.animators.liveportrait import engine as engine_module  # noqa: E40
 from faceshot.animators.liveportrait.animator import LivePortraitAnimator  # noqa: E402
 from faceshot.animators.liveportrait.engine import Engine, Recorded, moved_alpha, open_engine  # noqa: E402
 from faceshot.animators.liveportrait.faceless import character_in_square, crop_of, with_square  # noqa: E402
+from faceshot.animators.liveportrait.official import retarget_eyes, retarget_lips  # noqa: E402
 from faceshot.animators.liveportrait.people import find_faces  # noqa: E402
 from faceshot.animators.liveportrait.settings import Settings, chosen_square  # noqa: E402
 from faceshot.animators.liveportrait.tiny import write_tiny  # noqa: E402
@@ -174,6 +175,58 @@ def test_the_published_rules_can_be_chosen(tiny: Path, motion: str) -> None:
         assert first is not None and (first - x_s).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize(("flag", "part"), [("retarget_eyes", 0), ("retarget_lips", 2)])
+def test_the_published_retargeting_sets_openings_of_pictures_too(tiny: Path, flag: str, part: int) -> None:
+    """With relative motion nothing else is left: the points are the source's, its eyes or lips as open as the
+    performer's."""
+    character = a_character(size_wh=(160, 160))
+    stage = loaded(tiny, character, motion="relative", stitching=False, normalize_lip=False, **{flag: True})._stage
+    assert stage is not None
+    own, heads, x_s = stage.source.people[0].ratios, stage._engine.heads, stage._official[0].x_s
+    assert own is not None
+    offsets = []
+    for opening in (0.02, 0.5):
+        stage.reset()
+        openings = np.full(3, 0.9, np.float32)
+        openings[part] = opening
+        target = torch.full((1, 1), opening)
+        with torch.no_grad():
+            made = stage._pointed([seen(character, 1, openings=openings)])
+            if flag == "retarget_eyes":
+                offset = retarget_eyes(heads, x_s, torch.from_numpy(own.eyes)[None], target)
+            else:
+                offset = retarget_lips(heads, x_s, torch.full((1, 1), own.lips), target)
+        assert made is not None
+        assert (made - x_s - offset).abs().max() < 1e-6
+        offsets.append(offset)
+    assert (offsets[1] - offsets[0]).abs().max() > 1e-5
+
+
+def test_the_next_frame_is_looked_at_while_one_is_drawn_and_nothing_else_changes(tiny: Path) -> None:
+    """Each frame is moved before the one before it is fetched, drawn after; the pictures are those of single calls.
+    With CUDA the moving has a stream of its own, so that it runs beside the drawing."""
+    character = a_character(size_wh=(160, 160))
+    drives = [seen(character, seed, smoothing=0.0) for seed in (1, 2, 2, 3)]
+    animator = loaded(tiny, character)
+    alone = [animator.render([drive])[0].rgba for drive in drives]
+    animator.reset()
+    stage = animator._stage
+    assert stage is not None
+    steps: list[str] = []
+
+    def told(name: str, work: Callable[..., object]) -> Callable[..., object]:
+        return lambda *args: steps.append(name) or work(*args)  # type: ignore[func-returns-value]
+
+    for name in ("_moved", "_begun", "_finished"):
+        setattr(stage, name, told(name, getattr(stage, name)))
+    together = [picture.rgba for picture in animator.render(drives)]
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+    assert not np.array_equal(together[0], together[3])
+    assert " ".join(steps) == (
+        "_moved _begun _moved _finished _begun _moved _finished _moved _begun _finished"
+    )  # the third frame shows what the second one does
+
+
 def test_animals_are_loaded_from_their_own_files(tiny: Path) -> None:
     character = a_character(size_wh=(160, 160))
     human, animals = loaded(tiny, character), loaded(tiny, character, variant="animals")
@@ -231,7 +284,7 @@ def test_half_precision_that_draws_black_is_given_up(
 
     networks = engine_module.load_networks(tiny)
     monkeypatch.setattr(engine_module, "_half_is_wanted", lambda precision, device: True)
-    monkeypatch.setattr(engine_module, "FastWarping", lambda net, dtype: fast_warping(net))
+    monkeypatch.setattr(engine_module, "FastWarping", lambda net, dtype, align: fast_warping(net, align=align))
     monkeypatch.setattr(engine_module, "FastDecoder", decoder)
     assert not Engine(networks, torch.device("cpu"), "auto").half
     assert asked == [torch.float16, torch.float32]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from faceshot.animators.liveportrait.driver_crop import DriverCrop
 from faceshot.animators.liveportrait.paste import Paster, feather, spread
 from faceshot.animators.liveportrait.ratios import ratios_of_character, ratios_of_mesh
 from faceshot.character import open_character
+from faceshot.puppeteer import MotionSettings, Puppeteer
 from faceshot.topology import MEDIAPIPE_TO_70
 from faceshot.tracker import detect_face
 
@@ -140,6 +142,25 @@ def test_openings_from_the_70_points_are_those_of_the_mesh(shared_media: Path) -
         assert ours is not None
         assert np.abs(exact.eyes - ours.eyes).max() < 0.05, name
         assert ours.lips == pytest.approx(exact.lips, abs=0.005)
+
+
+@pytest.mark.media
+def test_a_drive_with_a_crop_says_how_open_eyes_and_lips_are(shared_media: Path) -> None:
+    """Swapped when motion is mirrored; nothing is said of what shows no crop."""
+    character = open_character(str(shared_media / "characters" / "s9.jpg"))
+    face = detect_face(np.ascontiguousarray(character.rgba[..., :3]))
+    assert face.points_xyz is not None
+    face.points_xyz[145] = face.points_xyz[159]  # the image-left eye is shut
+    seen = replace(face, crop=np.zeros((256, 256, 3), np.uint8))
+    want = ratios_of_mesh(face.points_xyz)
+    assert want.eyes[0] < 0.05 < 0.15 < want.eyes[1]
+    for mirror, expected in ((False, [*want.eyes, want.lips]), (True, [*want.eyes[::-1], want.lips])):
+        openings = Puppeteer(character, MotionSettings(mirror=mirror)).step(seen, 1 / 30).openings
+        assert openings is not None
+        assert openings.tolist() == pytest.approx(expected)
+    assert Puppeteer(character).step(face, 1 / 30).openings is None
+    pointless = replace(seen, points_xyz=None, blendshapes=np.zeros(52, np.float32))
+    assert Puppeteer(character).step(pointless, 1 / 30).openings is None
 
 
 def test_a_whole_picture_and_squares_beyond_the_edge() -> None:

@@ -23,11 +23,12 @@ def no_grad():
         yield
 
 
-def test_fast_warping_gives_the_published_outputs(shared_golden: Path) -> None:
+@pytest.mark.parametrize("align", [1, 8])
+def test_fast_warping_gives_the_published_outputs(shared_golden: Path, align: int) -> None:
     golden = Golden(shared_golden, "W_small")
     net = make("W_small", golden.meta)
     net.load_state_dict(golden.group("sd"))
-    fast = FastWarping(net)  # type: ignore[arg-type]
+    fast = FastWarping(net, align=align)  # type: ignore[arg-type]
     prepared = fast.prepare(golden["in/feature_3d"], golden["in/kp_source"])
     for key, made in fast(prepared, golden["in/kp_driving"])._asdict().items():
         assert (made - golden[f"out/{key}"]).abs().max() < 2e-5, key
@@ -64,7 +65,9 @@ def test_full_size_pictures_are_the_same_to_the_eye() -> None:
     feature, x_s = torch.randn(1, 32, 16, 64, 64), 0.3 * torch.randn(1, 21, 3)
     x_d = x_s + 0.03 * torch.randn(1, 21, 3)
     plain = decoder(warping(feature, x_d, x_s).out)
-    fast_warping, fast_decoder = FastWarping(warping), FastDecoder(decoder)
+    fast_warping, fast_decoder = FastWarping(warping, align=8), FastDecoder(decoder)
+    channels = {name: fast_warping.get_buffer(f"{name}_weight").shape[:2] for name in ("down0", "joined", "mask")}
+    assert channels == {"down0": (64, 112), "joined": (144, 144), "mask": (24, 144)}
     del warping, decoder
     fast = fast_decoder(fast_warping(fast_warping.prepare(feature, x_s), x_d).out)
     assert fast.shape == (1, 3, 512, 512)

@@ -44,6 +44,27 @@ def test_a_network_takes_the_published_weights_and_gives_their_outputs(shared_go
         assert (made[key] - want).abs().max() <= TOLERANCE.get(name, 5e-6), key
 
 
+def test_no_convolution_of_m_is_one_that_cuda_rounds(shared_golden: Path) -> None:
+    """Depthwise ones over rows of pixels are not; every other one would run in TF32."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    seen = []
+
+    class Listening(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            if func.overloadpacket is torch.ops.aten.convolution:
+                picture, weight, groups = args[0], args[1], args[8]
+                seen.append(groups == picture.shape[1] == len(weight) and picture.is_contiguous())
+            return func(*args, **(kwargs or {}))
+
+    golden = Golden(shared_golden, "M_small")
+    net = make("M_small", golden.meta)
+    with torch.no_grad(), Listening():
+        net(*golden.group("in").values())
+    assert len(seen) == 5
+    assert all(seen)
+
+
 @pytest.mark.parametrize("name", ["full_F", "full_M", "full_W", "full_G"])
 def test_full_size_networks_have_the_published_keys_and_shapes(shared_golden: Path, name: str) -> None:
     golden = Golden(shared_golden, name)
