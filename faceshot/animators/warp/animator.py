@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -29,7 +30,7 @@ from faceshot.rest_pose import rest_rotation
 from faceshot.topology import ARKIT_INDEX
 from faceshot.types import Character, Drive, Float32, Rendered, UInt8
 
-__all__ = ["WarpAnimator"]
+__all__ = ["WarpAnimator", "WarpSettings"]
 
 _STILL_PX = 0.02  # motion that nobody sees
 
@@ -67,23 +68,31 @@ class _Puppet:
     scratch: _Scratch
 
 
-class WarpAnimator:
-    """Implements `faceshot.animators.Animator`. A drive's picture depends on that drive alone, but for what swings.
-
-    Args:
-        swing: 0 to 1, how much hair, ears and hats move after the head has moved; only where the figure is cut out.
+@dataclass(frozen=True, slots=True)
+class WarpSettings:
+    """Attributes:
+    swing: 0 to 1, how much hair, ears and hats move after the head has moved; only where the figure is cut out.
+    mouth: what is in an open mouth: `auto` as suits the kind of character, `plain` nothing but dark, `none`: the drawn
+        mouth moves but never opens.
     """
+
+    swing: float = 0.0
+    mouth: Literal["auto", "plain", "none"] = "auto"
+
+
+class WarpAnimator:
+    """Implements `faceshot.animators.Animator`. A drive's picture depends on that drive alone, but for what swings."""
 
     window = Window()
     needs_crop = False
 
     def __init__(
         self,
-        swing: float = 0.0,
+        settings: WarpSettings | None = None,
         progress: Callable[[str, int, int], None] = lambda what, done, total: None,
     ) -> None:
         """`progress`: is told what `load` does, how much of it is done, of how much, when it compiles the kernels."""
-        self._swing = swing
+        self._settings = settings or WarpSettings()
         self._puppet: _Puppet | None = None
         self._progress = progress
 
@@ -96,7 +105,7 @@ class WarpAnimator:
         """
         what = "compiling the drawing code, only at the first start"
         with telling_of_compilation(partial(self._progress, what, 0, 1)):
-            puppet = _prepare(character, self._swing)
+            puppet = _prepare(character, self._settings)
             _render(puppet, _grimace(character))  # compiles what this character needs: no frame on air waits for it
         self._progress(what, 1, 1)
         self._puppet = puppet
@@ -123,7 +132,9 @@ class WarpAnimator:
         self._puppet = None
 
 
-def _prepare(character: Character, swing: float = 0.0) -> _Puppet:
+def _prepare(character: Character, settings: WarpSettings | None = None) -> _Puppet:
+    settings = settings or WarpSettings()
+    swing = settings.swing
     width, height = character.size_wh
     if min(width, height) < 16:
         raise ShapeError(
@@ -154,9 +165,10 @@ def _prepare(character: Character, swing: float = 0.0) -> _Puppet:
     head = HeadField(frame, coarse, member, trunk, nose, headroom, ball, rest_rotation(character))
     texture = bleed(rgba) if cutout is None else cutout.figure
     eyes = make_eyes(texture, frame, points, visible, character.kind)
-    mouth = (
-        None if lips is None else Mouth(lips, character.kind, light_of(texture, points), lip_colour(texture, points))
-    )
+    mouth = None
+    if lips is not None and settings.mouth != "none":
+        colours = light_of(texture, points), lip_colour(texture, points)
+        mouth = Mouth(lips, character.kind, *colours, plain=settings.mouth == "plain")
     ring = coarse.ringed()
     block = np.empty((ring.size_wh[1], ring.size_wh[0], 2), np.float32)
     expression = Expression(points, visible, frame, lips, character.kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -60,12 +60,23 @@ class Mouth:
     Args:
         light: (3,) the face's own colour, 0..255, and its brightest parts' brightness: the inside is lit like it.
         lip: (3,) colour of the lips or of the line that stands for them.
+        plain: nothing is inside but the dark.
     """
 
-    def __init__(self, lips: LipLine, kind: CharacterKind, light: tuple[Float32, float], lip: Float32) -> None:
+    def __init__(
+        self,
+        lips: LipLine,
+        kind: CharacterKind,
+        light: tuple[Float32, float],
+        lip: Float32,
+        *,
+        plain: bool = False,
+    ) -> None:
         self.lips = lips
         self._rest_arc = np.polyfit(lips.knots, lips.upper, 2)
         look = _INTERIORS[kind]
+        if plain:
+            look = replace(look, tongue=look.cavity, teeth=None)
         skin, brightest = light
         luminance = float(skin @ _LUMINANCE)
         # Teeth take half of the light's tint and are never much brighter than the brightest skin.
@@ -181,9 +192,16 @@ def _colours(look: _Interior, kind: CharacterKind, skin: Float32, lip: Float32) 
     """(3,) colours of the cavity and the tongue: those of the kind, as far as the picture has none of its own."""
     cavity, tongue = np.array(look.cavity, np.float32), np.array(look.tongue, np.float32)
     if _is_screen(skin, lip):  # what is inside glows as the rest does
-        return 0.35 * skin, 0.45 * lip + 0.1 * skin
+        return 0.35 * skin, 0.35 * skin if look.tongue == look.cavity else 0.45 * lip + 0.1 * skin
     red, green, blue = (float(c) for c in lip)
-    if kind != "human" and red > 90 and red > 1.35 * green and red > 1.1 * blue:
+    if (
+        look.tongue != look.cavity
+        and kind != "human"
+        and red > 90
+        and red > 1.35 * green
+        and red > 1.1 * blue
+        and blue > 0.8 * green
+    ):
         own = lip * (float(tongue.max()) / red)
         tongue = tongue + np.float32(0.5) * (own - tongue)
         cavity = cavity + np.float32(0.4) * (own * (float(cavity.max()) / float(own.max())) - cavity)

@@ -71,7 +71,7 @@ class Operator:
 
 
 def face_grid(frame: FaceFrame, mouth_width: float | None) -> Grid:
-    """A grid over the face with about nine cells across the mouth."""
+    """A grid over the face with fourteen cells across the mouth."""
     pitch = frame.width / 24 if mouth_width is None else min(frame.width / 22, mouth_width / 14)
     pitch = max(round(pitch), int(np.ceil(frame.width / 50)), 1)
     across = np.array([-1.05, 1.05]) * max(frame.width, 0.8 * frame.height)

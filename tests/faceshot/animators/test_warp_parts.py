@@ -154,16 +154,16 @@ def test_a_dot_eye_is_squeezed_to_a_line() -> None:
 def test_two_eyes_close_in_the_same_way_in_uneven_light() -> None:
     import cv2
 
-    who = character("animal")
+    who = character("toy")
     rgba = who.rgba.copy()
     for first, dark in ((36, 20), (42, 150)):  # a shadowed eye alone would count as a dot
         x, y = who.points_xy[first : first + 6].mean(0).astype(int)
         cv2.ellipse(rgba, (int(x), int(y)), (20, 12), 0, 0, 360, (225, 185, 155, 255), -1)
         cv2.ellipse(rgba, (int(x), int(y)), (19, 11), 0, 0, 360, (dark, dark, dark, 255), -1)
     frame, points = face_frame(who), safe_points(who)
-    alone = [make_eye(rgba, frame, points, who.visible, side, "animal") for side in (0, 1)]
+    alone = [make_eye(rgba, frame, points, who.visible, side, "toy") for side in (0, 1)]
     assert [eye is not None and eye.lids.style.squash for eye in alone] == [True, False]
-    both = make_eyes(rgba, frame, points, who.visible, "animal")
+    both = make_eyes(rgba, frame, points, who.visible, "toy")
     assert [eye is not None and eye.lids.style.squash for eye in both] == [False, False]
 
 
