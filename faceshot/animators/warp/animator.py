@@ -171,7 +171,8 @@ def _prepare(character: Character, settings: WarpSettings | None = None) -> _Pup
         mouth = Mouth(lips, character.kind, *colours, plain=settings.mouth == "plain")
     ring = coarse.ringed()
     block = np.empty((ring.size_wh[1], ring.size_wh[0], 2), np.float32)
-    expression = Expression(points, visible, frame, lips, character.kind)
+    brow_room = _brow_room(rgba[..., 3], points, visible) if has_alpha else np.inf
+    expression = Expression(points, visible, frame, lips, character.kind, brow_room)
     return _Puppet(
         expression=expression,
         response=Response.of(character, frame, expression),
@@ -210,6 +211,16 @@ def _seen(texture: UInt8) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what is not transparent."""
     left, top, width, height = cv2.boundingRect(np.ascontiguousarray(texture[..., 3]))
     return left, top, left + width, top + height
+
+
+def _brow_room(alpha: UInt8, points: F64, visible: NDArray[np.bool_]) -> float:
+    """Pixels of the figure above the brow point that is nearest to its outline."""
+    rooms = [np.inf]
+    for x, y in np.rint(points[17:27][visible[17:27]]).astype(int):
+        if 0 <= x < alpha.shape[1] and 0 < y < alpha.shape[0]:
+            clear = np.flatnonzero(alpha[:y, x] < 128)
+            rooms.append(float(y - clear[-1]) if len(clear) else float(y))
+    return min(rooms)
 
 
 def _is_head_only(alpha: UInt8, frame: FaceFrame) -> bool:

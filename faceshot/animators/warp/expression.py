@@ -15,7 +15,7 @@ _JAW_SLIDES = as_float32(np.array([0, 0, 0, 0.1, 0.3, 0.6, 0.85, 1, 1, 1, 0.85, 
 # How much of a chin's motion is skin of this kind: drawn and stuffed jaws hardly drop, their mouths open.
 _JAW_DROPS: dict[CharacterKind, float] = {"human": 1.0, "animal": 0.6, "anime": 0.45, "toy": 0.35, "emoji": 0.15}
 # How far brows may rise in face widths: what is drawn above them (a fringe, a cap) is not a layer of its own.
-_BROW_RISES: dict[CharacterKind, float] = {"human": 0.12, "animal": 0.06, "anime": 0.06, "toy": 0.08, "emoji": 0.10}
+_BROW_RISES: dict[CharacterKind, float] = {"human": 0.12, "animal": 0.08, "anime": 0.06, "toy": 0.08, "emoji": 0.10}
 # How narrow a pucker may make a mouth that is no pair of lips, as a share of its width.
 _NARROWEST: dict[CharacterKind, float] = {"animal": 0.45, "toy": 0.45, "emoji": 0.25}
 _NOSE_FOLLOWS = np.float32(0.3)
@@ -28,6 +28,7 @@ _BELOW = [55, 56, 57, 58, 59, 65, 66, 67]
 class Expression:
     """Args:
     points: (70, 2) resting landmarks.
+    brow_room: pixels from the brows up to the figure's outline, which does not go with them.
 
     Attributes:
         rest: (70, 2) the same.
@@ -35,14 +36,20 @@ class Expression:
     """
 
     def __init__(
-        self, points: F64, visible: NDArray[np.bool_], frame: FaceFrame, lips: LipLine | None, kind: CharacterKind
+        self,
+        points: F64,
+        visible: NDArray[np.bool_],
+        frame: FaceFrame,
+        lips: LipLine | None,
+        kind: CharacterKind,
+        brow_room: float = np.inf,
     ) -> None:
         self.rest = as_float32(points)
         self._hidden = ~visible
         self._limit = np.float32(0.45 * frame.height)
         self._jaw = (_JAW_SLIDES * np.float32(_JAW_DROPS[kind]))[:, None]
         self._up = as_float32(-frame.axis_y)
-        self._brow_limit = np.float32(_BROW_RISES[kind] * frame.width)
+        self._brow_limit = np.float32(min(_BROW_RISES[kind] * frame.width, max(0.45 * brow_room, 1.0)))
         self._lips = lips
         self.mouth_is_open = lips is not None and lips.is_open
         self._room_below = 1e3

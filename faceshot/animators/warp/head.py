@@ -21,6 +21,8 @@ __all__ = ["Ball", "HeadField", "elastic_membership", "fit_ball", "membership"]
 
 _DEPTH = 0.9  # of a full ellipsoid: more lets the far cheek overlap the hair before 20 degrees
 _LIMITS = np.radians([28.0, 38.0, 35.0])  # pitch, yaw, roll
+_ASLANT = np.radians([22.0, 26.0])  # pitch and yaw, seen, beyond which the far cheek would fold
+_EASY, _MORE = 0.90, 0.05
 _LIMIT_SHIFT = 0.35  # face widths
 _NECK = 0.65  # length over which the head's motion fades out below the chin, face heights
 _BODY_FOLLOWS = 0.08  # share of the head's motion that the shoulders take part in
@@ -91,7 +93,11 @@ class HeadField:
             swing: (rows, columns, 2) displacement of what hangs on the head, see `springs`.
         """
         rotation = np.nan_to_num(motion.rotation.astype(np.float64))
-        turn, _ = cv2.Rodrigues(_LIMITS * np.tanh(rotation / _LIMITS))
+        angles = _LIMITS * np.tanh(rotation / _LIMITS)
+        aslant = float(np.hypot(angles[0] / _ASLANT[0], angles[1] / _ASLANT[1]))
+        if aslant > _EASY:  # the last degrees, above all of turn and nod together, which would fold the far cheek
+            angles[:2] *= (_EASY + _MORE * np.tanh((aslant - _EASY) / _MORE)) / aslant
+        turn, _ = cv2.Rodrigues(angles)
         # The rotation is given in picture axes, the nodes in the face's own: turn about z between the two.
         own = np.eye(3)
         own[:2, :2] = self._axes

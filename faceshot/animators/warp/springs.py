@@ -20,6 +20,7 @@ _HZ = 1.7
 _DAMPING = 0.32  # of critical: about two swings are seen
 _STEP_S = 1 / 120
 _CUT_S = 0.25  # after a longer gap there is nothing to swing from
+_FAR = 2.0  # radians or face widths; no head goes there
 _LIMIT = 0.10  # face widths that a tip lags at most, at full strength
 _LIMIT_ROLL = math.radians(9.0)
 _TURN_SHIFTS = 0.45  # face widths by which what is around a face moves sideways, per radian of a turn or nod
@@ -51,7 +52,10 @@ class Springs:
 
     def step(self, drive: Drive) -> Float32 | None:
         """(rows, columns, 2) displacement in pixels, `drive.dt_s` after the last one; None while nothing swings."""
-        turn, shift = (np.nan_to_num(v.astype(np.float64)) for v in (drive.head.rotation, drive.head.translation))
+        turn, shift = (
+            np.clip(np.nan_to_num(v.astype(np.float64)), -_FAR, _FAR)
+            for v in (drive.head.rotation, drive.head.translation)
+        )
         own = self._axes @ shift
         target = np.array([own[0] - _TURN_SHIFTS * turn[1], own[1] + _TURN_SHIFTS * turn[0], turn[2]])
         dt_s = float(np.nan_to_num(drive.dt_s))
