@@ -15,13 +15,13 @@ _JAW_SLIDES = as_float32(np.array([0, 0, 0, 0.1, 0.3, 0.6, 0.85, 1, 1, 1, 0.85, 
 # How much of a chin's motion is skin of this kind: drawn and stuffed jaws hardly drop, their mouths open.
 _JAW_DROPS: dict[CharacterKind, float] = {"human": 1.0, "animal": 0.6, "anime": 0.45, "toy": 0.35, "emoji": 0.15}
 # How far brows may rise in face widths: what is drawn above them (a fringe, a cap) is not a layer of its own.
-_BROW_RISES: dict[CharacterKind, float] = {"human": 0.12, "animal": 0.08, "anime": 0.06, "toy": 0.08, "emoji": 0.10}
+_BROW_RISES: dict[CharacterKind, float] = {"human": 0.12, "animal": 0.08, "anime": 0.047, "toy": 0.08, "emoji": 0.10}
 # How narrow a pucker may make a mouth that is no pair of lips, as a share of its width.
 _NARROWEST: dict[CharacterKind, float] = {"animal": 0.45, "toy": 0.45, "emoji": 0.25}
 _NOSE_FOLLOWS = np.float32(0.3)
 _UPPER_LIP = (48, 49, 50, 51, 52, 53, 54, 60, 61, 62, 63, 64)
 _LOWER_LIP = (48, 54, 55, 56, 57, 58, 59, 60, 64, 65, 66, 67)
-_FACING = ((49, 59), (50, 58), (51, 57), (52, 56), (53, 55), (61, 67), (62, 66), (63, 65))
+_FACING = np.array([49, 50, 51, 52, 53, 61, 62, 63]), np.array([59, 58, 57, 56, 55, 67, 66, 65])
 _BELOW = [55, 56, 57, 58, 59, 65, 66, 67]
 
 
@@ -60,6 +60,8 @@ class Expression:
             self._room_below = 0.7 * max(float((points[8] - points[57]) @ lips.axis_y), 0.0)
         self._drawn = kind != "human"
         self._bow = _bow(points, lips)
+        place = lips.local(points[48:68])[0] / (0.5 * lips.width)
+        self._arc = as_float32(np.minimum(place**2, 1.0) - 0.5)
         self._narrowest = np.float32(_NARROWEST.get(kind, 0.0))
         alike = _lip_smoothing(points, lips.width)
         self._alike = as_float32(alike if kind == "human" else _lip_curves(points) @ alike)
@@ -117,11 +119,13 @@ class Expression:
             delta[48:68] += ((1 - least) / (1 - narrowed) - 1) * along[:, None] * self._across
             flatter = 0.6 * (least - 1) * self._bow
             delta[48:68] += flatter[:, None] * self._down
-        for above, below in _FACING:
-            apart = float((delta[below] - delta[above]) @ self._down)
-            if apart > 0:
-                least = 0.03 * self._mouth_width
-                delta[below] -= apart * least / (apart + 2 * least) * self._down
+        sad = float((delta[[48, 54]].mean(0) - delta[[51, 57]].mean(0)) @ self._down)
+        if sad > 0:  # a line that smiles at rest needs more than lips do to look sad
+            delta[48:68] += (0.6 * min(sad, 0.25 * self._mouth_width) * self._arc)[:, None] * self._down
+        above, below = _FACING
+        apart = np.maximum((delta[below] - delta[above]) @ self._down, 0.0)
+        least = np.float32(0.03 * self._mouth_width)
+        delta[below] -= (apart * least / (apart + 2 * least))[:, None] * self._down
 
     def _round_off(self, delta: Float32) -> None:
         """A wide opening is an arch: beside its middle the lower lip hangs nearly as low as there, never in a V."""

@@ -81,6 +81,11 @@ def face_grid(frame: FaceFrame, mouth_width: float | None) -> Grid:
     return Grid.covering(left, top, right, bottom, pitch)
 
 
+def _tuned_pitch(frame: FaceFrame, lips: LipLine | None) -> float:
+    """The pitch in pixels for which the weights are tuned: nine cells across the mouth."""
+    return frame.width / 24 if lips is None else min(frame.width / 22, lips.width / 9)
+
+
 def build_operator(
     points: F64,
     visible: NDArray[np.bool_],
@@ -117,7 +122,8 @@ def build_operator(
         seen = cv2.remap(alpha, nodes.astype(np.float32), None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
         clear = cv2.dilate((seen < 128).astype(np.uint8), np.ones((3, 3), np.uint8)).reshape(-1) > 0
         outside = np.where(clear & (local[:, 1] < eye_level), _REST_OUTSIDE, outside)
-    rest = sp.diags(outside)
+    # A finer grid bends the more easily; what rests is held the less, or the field would break where it begins.
+    rest = sp.diags(outside * min(grid.pitch / _tuned_pitch(frame, lips), 1.0) ** 4)
     system = laplacian.T @ laplacian + _SLOPE * gradient.T @ gradient + _FOLLOW * follow.T @ follow + rest
     if eye_rows:
         eyes = sp.csr_matrix(np.array(eye_rows))
