@@ -54,6 +54,7 @@ STYLES: dict[CharacterKind, EyeStyle] = {
         rim_fades=0.8,
         line=0.05,
         line_strength=0.5,
+        lash_tips=True,
     ),
     "anime": EyeStyle(
         strip=0.18, pad_down=0.10, line=0.05, under=0.12, shadow=0.10, square=6.0, beside=0.35, lash_tips=True

@@ -49,7 +49,7 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
     patch: UInt8 = np.ascontiguousarray(rgba[y0:y1, x0:x1, :3])
     seen = rgba[y0:y1, x0:x1, 3] > 200
 
-    upward = min(style.over * height + 0.5 * lids.strip, 0.85 * lids.above)
+    upward = min(style.over * height + 0.5 * lids.strip, max(0.85 * lids.above, 0.35 * height))
     across = np.abs(s) / (0.5 * width + style.beside * height)
     edge = np.clip(1 - across**style.square, 0, 1) ** 0.5
     hole = (t > u - upward * edge) & (t < low + style.under * height * edge) & (edge > 0)
@@ -90,7 +90,7 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
         hole &= cv2.dilate(others.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
     if style.lash_tips:
         near = (np.abs(s) < 0.75 * width) & (t > u - height) & (t < low + 0.7 * height)
-        zone = (np.abs(s) < 0.5 * width + 0.8 * height) & (t > u - lids.above) & (t < low)
+        zone = (np.abs(s) < 0.5 * width + 0.8 * height) & (t > u - max(lids.above, 0.6 * height)) & (t < low)
         hole = with_lash_tips(patch, hole, zone, near & ~hole & seen)
     filled = fill_with_skin(patch, hole, seen, bright_strokes=style.glows, strange=hair)
     # Only what is clearly darker than skin is a lash.

@@ -67,6 +67,8 @@ def fill_with_skin(
         amount *= np.where(hole, 1, plain)
     if strange is not None:
         amount *= np.where(hole, 1, 1 - cv2.blur(strange.astype(np.float32), (3, 3)))
+        # Where the hole ends at a brow it ends at once: without steps, all the same.
+        amount = cv2.GaussianBlur(amount.astype(np.float32), (0, 0), max(0.02 * size, 0.8))
     amount = amount.astype(np.float32)[..., None]
     return np.asarray(np.clip(image + amount * (slow + fine - image), 0, 255), np.float32)
 
