@@ -124,8 +124,8 @@ class Expression:
             delta[48:68] += (0.6 * min(sad, 0.25 * self._mouth_width) * self._arc)[:, None] * self._down
         above, below = _FACING
         apart = np.maximum((delta[below] - delta[above]) @ self._down, 0.0)
-        least = np.float32(0.03 * self._mouth_width)
-        delta[below] -= (apart * least / (apart + 2 * least))[:, None] * self._down
+        unseen = np.float32(0.03 * self._mouth_width)
+        delta[below] -= (apart * unseen / (apart + 2 * unseen))[:, None] * self._down
 
     def _round_off(self, delta: Float32) -> None:
         """A wide opening is an arch: beside its middle the lower lip hangs nearly as low as there, never in a V."""
