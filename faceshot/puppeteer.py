@@ -26,6 +26,17 @@ from faceshot.idle import IdleLife
 from faceshot.motion import GAZE, LIDS, READINGS, ROTATION, SCALE, SHAPES, TRANSLATION, Gains
 from faceshot.neutral import NeutralKeeper, best_neutral
 from faceshot.presets import PresetMixer
+from faceshot.range_control import (
+    NO_LIMITS,
+    USUAL_RANGE,
+    Limits,
+    Measurement,
+    Range,
+    closing_of,
+    in_range,
+    mouth_gap,
+    within,
+)
 from faceshot.rest_crops import Crops, RestCrops, rest_crops_of
 from faceshot.rest_pose import head_axes, rest_rotation, yaw_of
 from faceshot.retarget import Retargeter, face_frame, face_width
@@ -44,6 +55,8 @@ _FORGET_S: Final = 10.0
 _DT_MAX_S: Final = 1.0
 _BREATH_WHILE_TRACKING: Final = 0.6
 _CONFIDENCE_MIN: Final = 0.3
+_OPEN_GAP: Final = 0.16
+"""Face widths between the performer's lips at which a picture's open mouth is as open as it is drawn."""
 _FILTER_AT_FULL: Final = 2.0
 """Strength of the filter at smoothing 1; the tuning in `motion` is what smoothing 0.5 gives."""
 
@@ -58,6 +71,9 @@ class MotionSettings:
         mirror: as in front of a looking glass.
         hold_s: how long the last expression is held when the face is lost.
         idle: blink, breathe and sway while nobody is there.
+        limits: how far each group may go.
+        range: what this performer's face reads as.
+        close_mouth: 0 to 1, how far a mouth that is open in the picture shuts while the performer's is.
     """
 
     head: float = 1.0
@@ -68,6 +84,9 @@ class MotionSettings:
     mirror: bool = False
     hold_s: float = 0.5
     idle: bool = True
+    limits: Limits = NO_LIMITS
+    range: Range = USUAL_RANGE
+    close_mouth: float = 0.0
 
     @property
     def gains(self) -> Gains:
@@ -84,6 +103,7 @@ class Puppeteer:
 
     Attributes:
         presets: expressions to be blended over the performer's.
+        measurement: may be assigned at any time, and sees the frames from then on.
         status: waiting (no face yet), calibrating (moving already, neutral still sought), tracking, holding (face just
             lost), idle (face gone).
     """
@@ -93,6 +113,7 @@ class Puppeteer:
         self.status: Status = "waiting"
         self._seed = seed
         self.presets = PresetMixer()
+        self.measurement: Measurement | None = None
         self._life = IdleLife(seed)
         self._keeper = NeutralKeeper()
         self._filter = channels.make_filter()
@@ -109,6 +130,7 @@ class Puppeteer:
         self._turn_at_rest = rest_rotation(character)
         self._axes = head_axes(character)
         self._yaw_at_rest = yaw_of(self._turn_at_rest)
+        self._closing = closing_of(character)
         self._retargeter_key = None
 
     def reset(self) -> None:
@@ -206,6 +228,9 @@ class Puppeteer:
         if state.crop is not None:
             self._rest_crops.see(seen, state.crop, state.crop_square, neutral, dt_s)
         self._gaze = raw[GAZE]
+        if self.measurement is not None:
+            self.measurement.step(raw, dt_s)
+        raw = in_range(raw, self.settings.range)
         return channels.mirrored(raw) if self.settings.mirror else raw
 
     def _follow(self, tracked: Float, dt_s: float) -> None:
@@ -250,7 +275,7 @@ class Puppeteer:
         own = motion
         motion = self.presets.step(own, dt_s)
         preset = None if motion is own else (motion[SHAPES] - own[SHAPES]).astype(np.float32)
-        motion = channels.limited(motion, self._yaw_at_rest)
+        motion = channels.limited(within(motion, self.settings.limits), self._yaw_at_rest)
         breath = life.breath * (share + (1.0 - share) * _BREATH_WHILE_TRACKING) if self.settings.idle else 0.0
 
         expression, posed = self._landmarks(motion)
@@ -310,7 +335,12 @@ class Puppeteer:
         # Size and place go with the whole face, exactly: Eq. 5 and 6 see the rotation only.
         z = (as_complex(posed) - self._centre) * float(np.exp(motion[SCALE][0])) + self._centre
         x, y = motion[TRANSLATION] * self._width
-        return still, as_xy(z + complex(x, y))
+        posed = as_xy(z + complex(x, y))
+        if self._closing is not None and self.settings.close_mouth > 0:
+            # As the performer's mouth opens, the picture's own opening comes back.
+            shut = self.settings.close_mouth * (1.0 - _smooth(mouth_gap(motion) / _OPEN_GAP)) * self._closing
+            still, posed = still + shut, posed + shut
+        return still, posed
 
 
 def _looked_at(state: FaceState | None, mirror: bool) -> tuple[UInt8 | None, Square | None]:

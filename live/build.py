@@ -100,7 +100,7 @@ def build_show(config: Config) -> Show:
         make_tracker=partial(build_tracker, config),
         make_animator=partial(build_animator, config.animator.kind, config, loading.tell),
         loading=lambda: loading.text,
-        make_fallback=partial(build_animator, "warp"),
+        make_fallback=partial(build_animator, "warp", config),
         calibrate=partial(calibrated, config=config),
         make_worker=ThreadWorker,
         phone=phone,
@@ -207,7 +207,10 @@ def build_animator(
         live = LiveSettings(device=svd.device, precision=svd.precision, **svd.live.model_dump())
         made = _load(ANIMATORS[kind])(live, config.models.folder, progress)
     else:
-        made = _load(ANIMATORS[kind])(progress)
+        from faceshot.animators.warp import WarpSettings
+
+        warp = (config or Config()).animator.warp
+        made = _load(ANIMATORS[kind])(WarpSettings(**warp.model_dump()), progress)
     return made
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from live.config_animators import LivePortraitConfig, SvdConfig, Table
+from live.config_animators import LivePortraitConfig, SvdConfig, Table, WarpConfig
 from live.errors import ConfigError
 
 __all__ = [
@@ -112,6 +112,32 @@ class GainsConfig(Table):
     """Lips and jaw."""
 
 
+class LimitsConfig(Table):
+    """How far each group may go, as a share of what a picture can follow; nearing the limit is soft."""
+
+    head: float = Field(1.0, ge=0.1, le=1)
+    """Head rotation and translation."""
+    eyes: float = Field(1.0, ge=0.1, le=1)
+    """Gaze, and how wide eyes open."""
+    brows: float = Field(1.0, ge=0.1, le=1)
+    """Brows."""
+    mouth: float = Field(1.0, ge=0.1, le=1)
+    """Lips and jaw."""
+
+
+class RangeConfig(Table):
+    """What this performer's face reads as; measured on the control page. Left and right are the performer's own."""
+
+    left_shut: float = Field(0.0, ge=0, le=0.7)
+    """Opening read of the left eye when it is shut; a relaxed eye reads 1."""
+    right_shut: float = Field(0.0, ge=0, le=0.7)
+    """The same of the right eye."""
+    lips_shut: float = Field(0.0, ge=-0.05, le=0.05)
+    """Face widths between the inner lips when they are shut, against neutral."""
+    lips_wide: float = Field(0.18, ge=0.08, le=0.8)
+    """The same when the mouth is wide open."""
+
+
 class MotionConfig(Table):
     """How the performer's motion becomes the character's."""
 
@@ -124,6 +150,10 @@ class MotionConfig(Table):
     """Seconds to hold the last expression when the face is lost, before easing to neutral."""
     idle: bool = True
     """Blink, breathe and sway while nobody is in front of the camera."""
+    limits: LimitsConfig = LimitsConfig()
+    range: RangeConfig = RangeConfig()
+    close_mouth: float = Field(0.0, ge=0, le=1)
+    """How far a mouth that is open in the picture shuts while the performer's is shut."""
 
 
 class AnimatorConfig(Table):
@@ -133,6 +163,7 @@ class AnimatorConfig(Table):
     """`warp` runs everywhere; `liveportrait` is photo-real and needs a GPU to be live, as does `svd`."""
     max_side_px: int = Field(512, ge=128, le=1024)
     """Longest side of the rendered picture in pixels; a smaller character keeps its size."""
+    warp: WarpConfig = WarpConfig()
     liveportrait: LivePortraitConfig = LivePortraitConfig()
     svd: SvdConfig = SvdConfig()
 

@@ -8,13 +8,23 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from faceshot.animators.svd.consistency import check_sigmas
 
-__all__ = ["LivePortraitConfig", "SvdConfig", "SvdLiveConfig", "SvdQualityConfig", "Table"]
+__all__ = ["LivePortraitConfig", "SvdConfig", "SvdLiveConfig", "SvdQualityConfig", "Table", "WarpConfig"]
 
 
 class Table(BaseModel):
     """Base of all tables: frozen, and strict about unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, coerce_numbers_to_str=True)
+
+
+class WarpConfig(Table):
+    """The animator that runs everywhere."""
+
+    swing: float = Field(0.5, ge=0, le=1)
+    """How much hair, ears and hats swing after the head has moved; only of figures that are cut out."""
+    mouth: Literal["auto", "plain", "none"] = "auto"
+    """What is in an open mouth: `auto` as suits the kind of character, `plain` nothing but dark, `none`: the drawn
+    mouth moves but never opens."""
 
 
 class LivePortraitConfig(Table):

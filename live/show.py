@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 
 from faceshot.animators import Animator
 from faceshot.animators.output import mirrored, still
 from faceshot.errors import FaceshotError
 from faceshot.presets import PRESETS, PresetMixer
 from faceshot.puppeteer import MotionSettings, Puppeteer
+from faceshot.range_control import Limits, Measurement, Range, RangeStep
 from faceshot.types import Character, Rendered
 from live.air import IDLE_SEQ, Air
 from live.clock import Clock
@@ -39,6 +40,7 @@ __all__ = ["Parts", "Show", "motion_settings"]
 log = logging.getLogger(__name__)
 
 DRAIN_S = 5.0  # how long sinks may write on after the last picture
+_MEASURE_AT_MOST_NS = 6_000_000_000
 UPLOADS = 8  # dropped pictures that stay at hand
 
 
@@ -170,6 +172,28 @@ class Show:
         """Take the performer's next stable second as the neutral pose."""
         if self._puppet is not None:
             self._puppet.soon(self._puppet.puppeteer.calibrate)
+
+    async def measure_range(self, what: str) -> None:
+        """Measure one step of `faceshot.range_control` on the performer and use it from then on.
+
+        Raises:
+            FaceshotError: there is no such step, or what was seen cannot be it; nothing is changed then.
+        """
+        measurement = Measurement(cast(RangeStep, what))
+        if self._puppet is None:
+            raise FaceshotError("The show has not begun yet.", "Try again when the character is on air.")
+        self._puppet.soon(partial(setattr, self._puppet.puppeteer, "measurement", measurement))
+        end_ns = self.clock.now_ns() + _MEASURE_AT_MOST_NS
+        while not measurement.done:
+            if self.clock.now_ns() > end_ns:
+                raise FaceshotError(
+                    f"No face was seen long enough within {_MEASURE_AT_MOST_NS / 1e9:g} seconds; about 2 are needed.",
+                    "Look at the camera and press again.",
+                )
+            await self.clock.sleep_until_ns(self.clock.now_ns() + 50_000_000)
+        if measurement.error is not None:
+            raise measurement.error
+        await self.update({f"motion.range.{name}": round(v, 4) for name, v in (measurement.result or {}).items()})
 
     def set_expression(self, name: str | None) -> None:
         """Blend an expression of `faceshot.presets` over the performer's; None ends it. Raises `FaceshotError`."""
@@ -415,6 +439,9 @@ def motion_settings(motion: MotionConfig, mirror: bool) -> MotionSettings:
         mirror=mirror,
         hold_s=motion.hold_s,
         idle=motion.idle,
+        limits=Limits(**motion.limits.model_dump()),
+        range=Range(**motion.range.model_dump()),
+        close_mouth=motion.close_mouth,
     )
 
 

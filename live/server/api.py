@@ -5,6 +5,7 @@
     GET  /api/sources                       webcams: {"cameras": [{"spec", "name", "note"}]}
     GET  /api/characters/NAME/thumb         WebP portrait
     POST /api/calibrate                     take the present face as neutral
+    POST /api/range       {"what"}          measure shut eyes, shut lips or the wide open mouth; takes two seconds
     POST /api/expression                    {"name": "smile"}; the same again, or null, ends it
     POST /api/pause  /api/panic             {"on": true|false} or ?on=1|0; neither: toggle
     POST /api/character                     {"spec": "mika"}
@@ -93,6 +94,7 @@ class Api:
             Route("/sources", self.get_sources),
             Route("/characters/{name:path}/thumb", self.get_thumbnail),
             Route("/calibrate", self.calibrate, methods=["POST"]),
+            Route("/range", self.range, methods=["POST"]),
             Route("/expression", self.expression, methods=["POST"]),
             Route("/pause", self.pause, methods=["POST"]),
             Route("/panic", self.panic, methods=["POST"]),
@@ -130,6 +132,13 @@ class Api:
 
     async def calibrate(self, request: Request) -> Response:
         self._show.calibrate()
+        return self._answer()
+
+    async def range(self, request: Request) -> Response:
+        what = (await _json_object(request)).get("what")
+        if not isinstance(what, str):
+            raise BadRequest(f"`what` is {what!r}.", "It must be a step such as eyes-shut or mouth-wide.")
+        await self._show.measure_range(what)
         return self._answer()
 
     async def expression(self, request: Request) -> Response:

@@ -2,6 +2,7 @@
 
     python -m tests.bench.contact_sheet mika bruno --out out/sheets
     python -m tests.bench.contact_sheet ../shared/media/characters/s7.jpg --out out/sheets --crop 1.3
+    python -m tests.bench.contact_sheet mika ada bruno --together cast.webp --cell 120 --poses neutral blink laugh
 
 Each cell goes the whole way that a performer's frame goes, puppeteer included, with a synthetic performer. `--crop`
 shows that many face heights around the face, at the resolution that it has.
@@ -54,13 +55,22 @@ POSES: dict[str, FaceState] = {
     "roll -20": perform((0, 0, -20)),
 }
 COLUMNS = 6
+WALL = (86, 92, 104)
 
 
-def contact_sheet(character: Character, crop: float, cell_px: int, poses: Sequence[str]) -> np.ndarray:
+def contact_sheet(
+    character: Character,
+    crop: float,
+    cell_px: int,
+    poses: Sequence[str],
+    columns: int = COLUMNS,
+    names: bool = True,
+) -> np.ndarray:
     """(H, W, 3) uint8 RGB.
 
     Args:
         crop: side of what is shown in face heights; 0 shows the whole picture.
+        names: write the pose into each cell.
     """
     puppeteer = Puppeteer(character, MotionSettings(mirror=False, smoothing=0.0, idle=False))
     puppeteer.use_neutral(POSES["neutral"])
@@ -68,27 +78,36 @@ def contact_sheet(character: Character, crop: float, cell_px: int, poses: Sequen
     animator = WarpAnimator()
     animator.load(character)
     frame = face_frame(character)
+    size_of_text = min(0.5, cell_px / 360)
     cells = []
     for name in poses:
         for _ in range(4):  # past the easing in
             drive = puppeteer.step(POSES[name], 1.0)
-        picture = flatten(animator.render([drive])[0].rgba, (86, 92, 104))
+        picture = flatten(animator.render([drive])[0].rgba, WALL)
         if crop:
             side = int(crop * frame.height)
             x, y = (frame.centre - side / 2).astype(int)
-            picture = cv2.copyMakeBorder(picture, side, side, side, side, cv2.BORDER_CONSTANT)
+            picture = cv2.copyMakeBorder(picture, side, side, side, side, cv2.BORDER_CONSTANT, value=WALL)
             picture = picture[y + side : y + 2 * side, x + side : x + 2 * side]
         scale = cell_px / max(picture.shape[:2])
         size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
         shown = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-        cell = np.zeros((cell_px, cell_px, 3), np.uint8)
+        cell = np.full((cell_px, cell_px, 3), WALL, np.uint8)
         cell[: size[1], : size[0]] = shown
-        cv2.putText(cell, name, (6, cell_px - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 3, cv2.LINE_AA)
-        cv2.putText(cell, name, (6, cell_px - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+        for colour, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            cv2.putText(
+                cell, name, (6, cell_px - 8), cv2.FONT_HERSHEY_SIMPLEX, size_of_text, colour, thick, cv2.LINE_AA
+            )
         cells.append(cell)
-    while len(cells) % COLUMNS:
+    while len(cells) % columns:
         cells.append(np.zeros_like(cells[0]))
-    return np.vstack([np.hstack(cells[i : i + COLUMNS]) for i in range(0, len(cells), COLUMNS)])
+    return np.vstack([np.hstack(cells[i : i + columns]) for i in range(0, len(cells), columns)])
+
+
+def cast(names: Sequence[str], poses: Sequence[str], crop: float, side: int, cell_px: int) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: a row a character, a column a pose."""
+    who = [resize(open_character(spec), side) for spec in names]
+    return np.vstack([contact_sheet(one, crop, cell_px, poses, len(poses), one is who[0]) for one in who])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,7 +118,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--crop", type=float, default=0.0, help="side of what is shown, in face heights; 0: all")
     parser.add_argument("--cell", type=int, default=300, help="side of a cell, pixels")
     parser.add_argument("--poses", nargs="*", choices=list(POSES), default=list(POSES), help="only these")
+    parser.add_argument("--together", type=Path, help="one picture instead, a row a character (WebP)")
     args = parser.parse_args(argv)
+    if args.together is not None:
+        sheet = cast(args.characters, args.poses, args.crop, args.side, args.cell)
+        cv2.imwrite(str(args.together), sheet[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 80])
+        print(args.together)
+        return 0
     args.out.mkdir(parents=True, exist_ok=True)
     for spec in args.characters:
         character = resize(open_character(spec), args.side)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from faceshot.errors import FaceshotError
-from faceshot.types import Rendered
+from faceshot.types import FaceState, Rendered
 from live.clock import LoopClock
 from live.edges import Latest
 from live.errors import ConfigError, SinkError, SourceError
@@ -391,3 +391,20 @@ def test_an_animator_that_cannot_load_gives_way_to_warp_with_a_message(virtual):
     message = show.state()["message"]
     assert "liveportrait cannot be used, drawing with warp instead" in message
     assert "Pull it again" in message
+
+
+def test_a_step_of_the_calibration_without_a_face_gives_up_and_says_so(virtual):
+    async def main():
+        clock = LoopClock()
+        show = a_show(clock, cam(clock), make_tracker=lambda: ScriptedTracker([FaceState.lost((64, 48))]))
+        with pytest.raises(FaceshotError, match="not begun"):
+            await show.measure_range("eyes-shut")
+        running = asyncio.ensure_future(show.run())
+        await at(clock, 1)
+        with pytest.raises(FaceshotError, match="No face was seen long enough within 6 seconds"):
+            await show.measure_range("eyes-shut")
+        assert show.config.motion.range.left_shut == 0.0
+        show.stop()
+        await running
+
+    virtual(main())

@@ -8,6 +8,7 @@ expression  landmark motion, bounded and free of folds
 lips        the lip line
 sheets      landmark motion -> dense field with a slit along the lips, solved at load
 head        the head as an ellipsoid: yaw, pitch, roll, translation, scale, breathing
+springs     hair, ears and hats that swing after the head
 eyes        lids and gaze; lids: their shape; iris: the disc that glances; eye_styles: how each kind closes
 lid_skin    what shut lids look like; skin: filling a hole with the skin around it
 mouth       two sheets and the inside of the mouth
@@ -17,6 +18,6 @@ animator    the order of it all
 
 from __future__ import annotations
 
-from faceshot.animators.warp.animator import WarpAnimator
+from faceshot.animators.warp.animator import WarpAnimator, WarpSettings
 
-__all__ = ["WarpAnimator"]
+__all__ = ["WarpAnimator", "WarpSettings"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -20,15 +21,16 @@ from faceshot.animators.warp.head import HeadField, elastic_membership, fit_ball
 from faceshot.animators.warp.kernels import compose, extent, put_behind
 from faceshot.animators.warp.lips import LipLine, lip_line
 from faceshot.animators.warp.matte import bleed, cut_out
-from faceshot.animators.warp.mouth import Gap, Mouth, light_of
+from faceshot.animators.warp.mouth import Gap, Mouth, light_of, lip_colour
 from faceshot.animators.warp.response import Response, features
 from faceshot.animators.warp.sheets import LOWER_LIP, Operator, build_operator, face_grid
+from faceshot.animators.warp.springs import Springs
 from faceshot.errors import ShapeError
 from faceshot.rest_pose import rest_rotation
 from faceshot.topology import ARKIT_INDEX
 from faceshot.types import Character, Drive, Float32, Rendered, UInt8
 
-__all__ = ["WarpAnimator"]
+__all__ = ["WarpAnimator", "WarpSettings"]
 
 _STILL_PX = 0.02  # motion that nobody sees
 
@@ -59,20 +61,38 @@ class _Puppet:
     rest: Float32  # the operator's field of a face that rests
     operator_edges: Float32  # (6, 2) corners and middles of the operator's grid
     head: HeadField
+    springs: Springs | None
     eyes: tuple[Eye | None, Eye | None]
     lips: LipLine | None
     mouth: Mouth | None
     scratch: _Scratch
 
 
+@dataclass(frozen=True, slots=True)
+class WarpSettings:
+    """Attributes:
+    swing: 0 to 1, how much hair, ears and hats move after the head has moved; only where the figure is cut out.
+    mouth: what is in an open mouth: `auto` as suits the kind of character, `plain` nothing but dark, `none`: the drawn
+        mouth moves but never opens.
+    """
+
+    swing: float = 0.0
+    mouth: Literal["auto", "plain", "none"] = "auto"
+
+
 class WarpAnimator:
-    """Implements `faceshot.animators.Animator`. A drive's picture depends on that drive alone."""
+    """Implements `faceshot.animators.Animator`. A drive's picture depends on that drive alone, but for what swings."""
 
     window = Window()
     needs_crop = False
 
-    def __init__(self, progress: Callable[[str, int, int], None] = lambda what, done, total: None) -> None:
+    def __init__(
+        self,
+        settings: WarpSettings | None = None,
+        progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    ) -> None:
         """`progress`: is told what `load` does, how much of it is done, of how much, when it compiles the kernels."""
+        self._settings = settings or WarpSettings()
         self._puppet: _Puppet | None = None
         self._progress = progress
 
@@ -85,10 +105,11 @@ class WarpAnimator:
         """
         what = "compiling the drawing code, only at the first start"
         with telling_of_compilation(partial(self._progress, what, 0, 1)):
-            puppet = _prepare(character)
+            puppet = _prepare(character, self._settings)
             _render(puppet, _grimace(character))  # compiles what this character needs: no frame on air waits for it
         self._progress(what, 1, 1)
         self._puppet = puppet
+        self.reset()
 
     def render(self, drives: Sequence[Drive]) -> list[Rendered]:
         if self._puppet is None:
@@ -103,13 +124,17 @@ class WarpAnimator:
         return features(self._puppet.frame, delta, drive)
 
     def reset(self) -> None:
-        """Nothing to forget: every picture depends on its own drive only."""
+        """Whatever swings hangs still."""
+        if self._puppet is not None and self._puppet.springs is not None:
+            self._puppet.springs.reset()
 
     def close(self) -> None:
         self._puppet = None
 
 
-def _prepare(character: Character) -> _Puppet:
+def _prepare(character: Character, settings: WarpSettings | None = None) -> _Puppet:
+    settings = settings or WarpSettings()
+    swing = settings.swing
     width, height = character.size_wh
     if min(width, height) < 16:
         raise ShapeError(
@@ -140,10 +165,14 @@ def _prepare(character: Character) -> _Puppet:
     head = HeadField(frame, coarse, member, trunk, nose, headroom, ball, rest_rotation(character))
     texture = bleed(rgba) if cutout is None else cutout.figure
     eyes = make_eyes(texture, frame, points, visible, character.kind)
-    mouth = None if lips is None else Mouth(lips, character.kind, light_of(texture, points))
+    mouth = None
+    if lips is not None and settings.mouth != "none":
+        colours = light_of(texture, points), lip_colour(texture, points)
+        mouth = Mouth(lips, character.kind, *colours, plain=settings.mouth == "plain")
     ring = coarse.ringed()
     block = np.empty((ring.size_wh[1], ring.size_wh[0], 2), np.float32)
-    expression = Expression(points, visible, frame, lips, character.kind)
+    brow_room = _brow_room(rgba[..., 3], points, visible) if has_alpha else np.inf
+    expression = Expression(points, visible, frame, lips, character.kind, brow_room)
     return _Puppet(
         expression=expression,
         response=Response.of(character, frame, expression),
@@ -157,6 +186,7 @@ def _prepare(character: Character) -> _Puppet:
         rest=np.zeros((grid.rows, grid.columns, 2), np.float32),
         operator_edges=grid.nodes()[[0, 0, -1, -1, grid.rows // 2, grid.rows // 2], [0, -1, 0, -1, 0, -1]],
         head=head,
+        springs=Springs(frame, coarse, member, swing) if swing > 0 and (has_alpha or cutout is not None) else None,
         eyes=eyes,
         lips=lips,
         mouth=mouth,
@@ -181,6 +211,16 @@ def _seen(texture: UInt8) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what is not transparent."""
     left, top, width, height = cv2.boundingRect(np.ascontiguousarray(texture[..., 3]))
     return left, top, left + width, top + height
+
+
+def _brow_room(alpha: UInt8, points: F64, visible: NDArray[np.bool_]) -> float:
+    """Pixels of the figure above the brow point that is nearest to its outline."""
+    rooms = [np.inf]
+    for x, y in np.rint(points[17:27][visible[17:27]]).astype(int):
+        if 0 <= x < alpha.shape[1] and 0 < y < alpha.shape[0]:
+            clear = np.flatnonzero(alpha[:y, x] < 128)
+            rooms.append(float(y - clear[-1]) if len(clear) else float(y))
+    return min(rooms)
 
 
 def _is_head_only(alpha: UInt8, frame: FaceFrame) -> bool:
@@ -269,7 +309,8 @@ def _render(puppet: _Puppet, drive: Drive) -> UInt8:
     if puppet.lips is None:
         stretch = float(np.clip(np.nan_to_num(drive.blendshapes[ARKIT_INDEX["jawOpen"]]), 0, 1))
     operator, head = puppet.operator, puppet.head
-    head_forward = head.forward(drive.head, drive.breath, stretch)
+    swing = None if puppet.springs is None else puppet.springs.step(drive)
+    head_forward = head.forward(drive.head, drive.breath, stretch, swing)
     head_back = head.inverse(head_forward)
     moving = bool(np.abs(delta[operator.controls]).max(initial=0) > _STILL_PX)
 

@@ -15,16 +15,20 @@ _JAW_SLIDES = as_float32(np.array([0, 0, 0, 0.1, 0.3, 0.6, 0.85, 1, 1, 1, 0.85, 
 # How much of a chin's motion is skin of this kind: drawn and stuffed jaws hardly drop, their mouths open.
 _JAW_DROPS: dict[CharacterKind, float] = {"human": 1.0, "animal": 0.6, "anime": 0.45, "toy": 0.35, "emoji": 0.15}
 # How far brows may rise in face widths: what is drawn above them (a fringe, a cap) is not a layer of its own.
-_BROW_RISES: dict[CharacterKind, float] = {"human": 0.12, "animal": 0.08, "anime": 0.06, "toy": 0.08, "emoji": 0.10}
+_BROW_RISES: dict[CharacterKind, float] = {"human": 0.12, "animal": 0.08, "anime": 0.047, "toy": 0.08, "emoji": 0.10}
+# How narrow a pucker may make a mouth that is no pair of lips, as a share of its width.
+_NARROWEST: dict[CharacterKind, float] = {"animal": 0.45, "toy": 0.45, "emoji": 0.25}
 _NOSE_FOLLOWS = np.float32(0.3)
 _UPPER_LIP = (48, 49, 50, 51, 52, 53, 54, 60, 61, 62, 63, 64)
 _LOWER_LIP = (48, 54, 55, 56, 57, 58, 59, 60, 64, 65, 66, 67)
+_FACING = np.array([49, 50, 51, 52, 53, 61, 62, 63]), np.array([59, 58, 57, 56, 55, 67, 66, 65])
 _BELOW = [55, 56, 57, 58, 59, 65, 66, 67]
 
 
 class Expression:
     """Args:
     points: (70, 2) resting landmarks.
+    brow_room: pixels from the brows up to the figure's outline, which does not go with them.
 
     Attributes:
         rest: (70, 2) the same.
@@ -32,14 +36,20 @@ class Expression:
     """
 
     def __init__(
-        self, points: F64, visible: NDArray[np.bool_], frame: FaceFrame, lips: LipLine | None, kind: CharacterKind
+        self,
+        points: F64,
+        visible: NDArray[np.bool_],
+        frame: FaceFrame,
+        lips: LipLine | None,
+        kind: CharacterKind,
+        brow_room: float = np.inf,
     ) -> None:
         self.rest = as_float32(points)
         self._hidden = ~visible
         self._limit = np.float32(0.45 * frame.height)
         self._jaw = (_JAW_SLIDES * np.float32(_JAW_DROPS[kind]))[:, None]
         self._up = as_float32(-frame.axis_y)
-        self._brow_limit = np.float32(_BROW_RISES[kind] * frame.width)
+        self._brow_limit = np.float32(min(_BROW_RISES[kind] * frame.width, max(0.45 * brow_room, 1.0)))
         self._lips = lips
         self.mouth_is_open = lips is not None and lips.is_open
         self._room_below = 1e3
@@ -48,6 +58,11 @@ class Expression:
         self._across, self._down = as_float32(lips.axis_x), as_float32(lips.axis_y)
         if visible[8]:
             self._room_below = 0.7 * max(float((points[8] - points[57]) @ lips.axis_y), 0.0)
+        self._drawn = kind != "human"
+        self._bow = _bow(points, lips)
+        place = lips.local(points[48:68])[0] / (0.5 * lips.width)
+        self._arc = as_float32(np.minimum(place**2, 1.0) - 0.5)
+        self._narrowest = np.float32(_NARROWEST.get(kind, 0.0))
         alike = _lip_smoothing(points, lips.width)
         self._alike = as_float32(alike if kind == "human" else _lip_curves(points) @ alike)
         self._mouth_width = lips.width
@@ -78,6 +93,8 @@ class Expression:
         along = (delta[48:68] @ self._across) * (self._short - 1)
         delta[48:68] += along[:, None] * self._across
         delta[48:68] = self._alike @ delta[48:68]
+        if self._drawn and not lips.is_open:
+            self._tame_line(delta)
         # The lower lip stays above the chin, however little the chin drops.
         drop = float(delta[57] @ self._down)
         room = max(self._room_below + max(float(delta[8] @ self._down), 0.0), 1.0)
@@ -91,6 +108,25 @@ class Expression:
                 delta[above] -= 0.5 * closer * self._down
                 delta[below] += 0.5 * closer * self._down
 
+    def _tame_line(self, delta: Float32) -> None:
+        """A drawn mouth is a line: it bows less as it narrows, or a pucker would be a hook, and parts only for more
+        than what two lips of different bend have apart."""
+        narrowed = 1 + float((delta[54] - delta[48]) @ self._across) / max(self._mouth_width, 1e-3)
+        if narrowed < 1:
+            least = float(self._narrowest + (1 - self._narrowest) * max(narrowed, 0.2))
+            along = delta[48:68] @ self._across
+            along -= along.mean()
+            delta[48:68] += ((1 - least) / (1 - narrowed) - 1) * along[:, None] * self._across
+            flatter = 0.6 * (least - 1) * self._bow
+            delta[48:68] += flatter[:, None] * self._down
+        sad = float((delta[[48, 54]].mean(0) - delta[[51, 57]].mean(0)) @ self._down)
+        if sad > 0:  # a line that smiles at rest needs more than lips do to look sad
+            delta[48:68] += (0.6 * min(sad, 0.25 * self._mouth_width) * self._arc)[:, None] * self._down
+        above, below = _FACING
+        apart = np.maximum((delta[below] - delta[above]) @ self._down, 0.0)
+        unseen = np.float32(0.03 * self._mouth_width)
+        delta[below] -= (apart * unseen / (apart + 2 * unseen))[:, None] * self._down
+
     def _round_off(self, delta: Float32) -> None:
         """A wide opening is an arch: beside its middle the lower lip hangs nearly as low as there, never in a V."""
         opened = float((delta[66] - delta[62]) @ self._down)
@@ -100,6 +136,15 @@ class Expression:
         wanted = float(delta[66] @ self._down) - (1 - self._arch) * opened
         short = np.maximum(wanted - delta[_BELOW] @ self._down, 0.0)
         delta[_BELOW] += (share * short)[:, None] * self._down
+
+
+def _bow(points: F64, lips: LipLine) -> Float32:
+    """(20,) px by which each lip point hangs below the middle of a bowed mouth, as a parabola of its place across."""
+    s, t = lips.local(points[48:68])
+    place = s / (0.5 * lips.width)
+    middle = np.array([2, 3, 4, 8, 9, 10, 13, 14, 15, 17, 18, 19])
+    depth = float(t[middle].mean() - t[[0, 6, 12, 16]].mean())
+    return as_float32(1.25 * depth * (0.5 - np.minimum(place**2, 1.3)))
 
 
 def _lip_smoothing(points: F64, width: float) -> F64:
@@ -123,24 +168,17 @@ def _lip_smoothing(points: F64, width: float) -> F64:
 
 
 def _lip_curves(points: F64) -> F64:
-    """(20, 20) matrix that bends each lip border as a cubic across the mouth: between few points, each with a will of
-    its own, a thin drawn lip would zigzag. Corners keep their place."""
+    """(20, 20) matrix that bends each lip as a parabola across the mouth, its two borders alike: between few points,
+    each with a will of its own, a thin drawn lip would zigzag. Corners keep their place."""
     bend = np.zeros((20, 20))
     across = points[54] - points[48]
     place = (points - points[48]) @ across / max(float(across @ across), 1e-9) * 2 - 1
-    for border in (
-        (48, 49, 50, 51, 52, 53, 54),
-        (54, 55, 56, 57, 58, 59, 48),
-        (60, 61, 62, 63, 64),
-        (64, 65, 66, 67, 60),
-    ):
-        index = np.array(border)
-        powers = np.stack([place[index] ** k for k in range(4)], axis=1)
-        weight = np.ones(len(index))
-        weight[[0, -1]] = 6.0
-        system = powers.T * weight
-        fitted = powers @ np.linalg.solve(system @ powers + 1e-6 * np.eye(4), system)
-        rows = np.eye(len(index))
-        rows[1:-1] = fitted[1:-1]
-        bend[np.ix_(index - 48, index - 48)] = rows
+    for lip in (_UPPER_LIP, _LOWER_LIP):
+        index = np.array(lip)
+        corners = np.isin(index, (48, 54, 60, 64))
+        powers = np.stack([place[index] ** k for k in range(3)], axis=1)
+        system = powers.T * np.where(corners, 4.0, 1.0)
+        fitted = powers @ np.linalg.solve(system @ powers + 1e-6 * np.eye(3), system)
+        bend[np.ix_(index[~corners] - 48, index - 48)] = fitted[~corners]
+    bend[[0, 6, 12, 16], [0, 6, 12, 16]] = 1.0
     return bend

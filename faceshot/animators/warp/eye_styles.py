@@ -46,11 +46,30 @@ class EyeStyle:
 
 
 STYLES: dict[CharacterKind, EyeStyle] = {
-    "human": EyeStyle(over=0.65, under=0.3, beside=0.6, square=3.0, rim_fades=0.8, line=0.05, line_strength=0.5),
+    "human": EyeStyle(
+        over=0.65,
+        under=0.40,
+        beside=0.6,
+        square=3.0,
+        rim_fades=0.8,
+        line=0.05,
+        line_strength=0.5,
+        lash_tips=True,
+    ),
     "anime": EyeStyle(
         strip=0.18, pad_down=0.10, line=0.05, under=0.12, shadow=0.10, square=6.0, beside=0.35, lash_tips=True
     ),
-    "animal": EyeStyle(square=4.0, beside=0.35, share=0.78, pad_up=0.10, pad_down=0.10, strip=0.05, line=0.09),
+    "animal": EyeStyle(
+        square=4.0,
+        beside=0.35,
+        share=0.78,
+        pad_up=0.10,
+        pad_down=0.10,
+        strip=0.05,
+        line=0.07,
+        line_strength=0.85,
+        lash_tips=True,
+    ),
     "emoji": EyeStyle(pad_up=0.08, pad_down=0.08, strip=0.0, line=0.12),
     "toy": EyeStyle(pad_up=0.08, pad_down=0.08, strip=0.0, line=0.10),
 }
@@ -86,6 +105,6 @@ def style_of(
             share=0.6, pad_up=0.15, pad_down=0.15, strip=0.0, under=0.45, beside=0.09, squash=True, glows=True
         )
     # Plain dots (nearly all of the opening is much darker than the skin) are squeezed, eyes with a white get lids.
-    if not lidded and float((inside < 0.6 * skin).mean()) > 0.8 and height < 2.2 * width:
+    if kind != "animal" and not lidded and float((inside < 0.6 * skin).mean()) > 0.8 and height < 2.2 * width:
         return EyeStyle(share=0.5, pad_up=0.12, pad_down=0.12, strip=0.0, squash=True)
     return STYLES[kind]

@@ -21,8 +21,11 @@ __all__ = ["Ball", "HeadField", "elastic_membership", "fit_ball", "membership"]
 
 _DEPTH = 0.9  # of a full ellipsoid: more lets the far cheek overlap the hair before 20 degrees
 _LIMITS = np.radians([28.0, 38.0, 35.0])  # pitch, yaw, roll
+_ASLANT = np.radians([22.0, 26.0])  # pitch and yaw, seen, beyond which the far cheek would fold
+_EASY, _MORE = 0.90, 0.05
 _LIMIT_SHIFT = 0.35  # face widths
 _NECK = 0.65  # length over which the head's motion fades out below the chin, face heights
+_BODY_FOLLOWS = 0.08  # share of the head's motion that the shoulders take part in
 _UNFOLD_ROUNDS = 24  # at most; six do for the whole range of the bundled characters, most frames need none
 _BREATH = 0.012  # rise of the trunk's upper end in trunk heights
 
@@ -81,15 +84,20 @@ class HeadField:
         self._focal = 4.0 * frame.width
         self._resting = as_float32(self._q[..., :2] * (self._focal / (self._focal + self._q[..., 2]))[..., None])
 
-    def forward(self, motion: HeadMotion, breath: float, stretch: float) -> Float32:
+    def forward(self, motion: HeadMotion, breath: float, stretch: float, swing: Float32 | None = None) -> Float32:
         """(rows, columns, 2) displacement in pixels.
 
         Args:
             breath: 0 to 1.
             stretch: 0 to 1, squash and stretch of the whole head for characters without a mouth.
+            swing: (rows, columns, 2) displacement of what hangs on the head, see `springs`.
         """
         rotation = np.nan_to_num(motion.rotation.astype(np.float64))
-        turn, _ = cv2.Rodrigues(_LIMITS * np.tanh(rotation / _LIMITS))
+        angles = _LIMITS * np.tanh(rotation / _LIMITS)
+        aslant = float(np.hypot(angles[0] / _ASLANT[0], angles[1] / _ASLANT[1]))
+        if aslant > _EASY:  # the last degrees, above all of turn and nod together, which would fold the far cheek
+            angles[:2] *= (_EASY + _MORE * np.tanh((aslant - _EASY) / _MORE)) / aslant
+        turn, _ = cv2.Rodrigues(angles)
         # The rotation is given in picture axes, the nodes in the face's own: turn about z between the two.
         own = np.eye(3)
         own[:2, :2] = self._axes
@@ -113,6 +121,8 @@ class HeadField:
             _BREATH * breath,
             self._ball,
         )
+        if swing is not None:
+            field += swing
         unfold(field, self._member, self.grid.pitch, _UNFOLD_ROUNDS)
         return field
 
@@ -182,6 +192,7 @@ def membership(frame: FaceFrame, grid: Grid, bottom: float | None, *, whole: boo
     member = 1 - _smooth(reach / (_NECK * frame.height))
     # Where neck and shoulders take their share at once, long hair would be cut rather than bent.
     member = cv2.GaussianBlur(member, (0, 0), 0.14 * frame.width / grid.pitch, borderType=cv2.BORDER_REPLICATE)
+    member = _BODY_FOLLOWS + (1 - _BODY_FOLLOWS) * member
     if bottom is not None:
         member = member * _smooth((bottom - 1 - nodes[..., 1]) / (0.12 * bottom))
     return as_float32(member)

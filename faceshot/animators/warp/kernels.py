@@ -639,6 +639,7 @@ def draw_mouth(
     band = min(max(0.055 * mouth.width + raised, 0.03 * mouth.width), 0.13 * mouth.width)
     teeth_edge = 1.0 if mouth.flat else 1.0 / max(1.0, 0.012 * mouth.width)
     teeth_share = _unit((open_by - 0.06) / 0.12)
+    low_share, low_band = 0.8 * _unit((open_by - 0.25) / 0.2), 0.05 * mouth.width
     for i in range(inner[1], inner[3]):
         for j in range(inner[0], inner[2]):
             cover = gap[i, j, 0]
@@ -670,6 +671,13 @@ def draw_mouth(
                     r += white * (mouth.teeth[0] * gum - r)
                     g += white * (mouth.teeth[1] * gum - g)
                     b += white * (mouth.teeth[2] * gum - b)
+                    if not mouth.flat:  # the tips of the lower ones, in the jaw's shade, once the mouth is well open
+                        arch = _unit(1 - (place / 0.60) ** 4)
+                        white = low_share * _unit((low_band * arch - dl) * teeth_edge + 0.5) * arch
+                        gum = (0.45 + 0.27 * _unit(dl / low_band)) * (0.6 + 0.4 * side)
+                        r += white * (mouth.teeth[0] * gum - r)
+                        g += white * (mouth.teeth[1] * gum - g)
+                        b += white * (mouth.teeth[2] * gum - b)
             if own > 0:
                 tr, tg, tb = _colour(texture, gap[i, j, 4], gap[i, j, 5])
                 r, g, b = r + own * (tr - r), g + own * (tg - g), b + own * (tb - b)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from faceshot.animators.warp.lids import Lids
-from faceshot.animators.warp.skin import fill_with_skin, with_lash_tips
+from faceshot.animators.warp.skin import fill_with_skin, typical_skin, with_lash_tips
 from faceshot.types import CharacterKind, Float32, UInt8
 
 __all__ = ["LidSkin", "make_lid_skin"]
@@ -49,7 +49,7 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
     patch: UInt8 = np.ascontiguousarray(rgba[y0:y1, x0:x1, :3])
     seen = rgba[y0:y1, x0:x1, 3] > 200
 
-    upward = min(style.over * height + 0.5 * lids.strip, 0.85 * lids.above)
+    upward = min(style.over * height + 0.5 * lids.strip, max(0.85 * lids.above, 0.35 * height))
     across = np.abs(s) / (0.5 * width + style.beside * height)
     edge = np.clip(1 - across**style.square, 0, 1) ** 0.5
     hole = (t > u - upward * edge) & (t < low + style.under * height * edge) & (edge > 0)
@@ -60,6 +60,13 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
         hole &= free
         seen &= free
     skin = seen & ~hole & (np.abs(s) < 0.75 * width)
+    hair = np.zeros(hole.shape, bool)
+    beneath = skin & (np.abs(s) < 0.5 * width) & (t < low + 1.2 * height) & (t > low)
+    if kind in ("human", "animal") and not style.glows and beneath.any():
+        # A brow or a fringe says nothing about the colour of the lid.
+        light = patch @ np.array([0.3, 0.59, 0.11])
+        dark = (t < u) & (light < 0.47 * float(np.median(light[beneath])))
+        hair = cv2.dilate(dark.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     if kind == "human" and skin.any():
         # Beside the far eye of a turned head there is no skin any more.
         light = patch @ np.array([0.3, 0.59, 0.11])
@@ -68,6 +75,11 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
         behind = cv2.morphologyEx(gone.astype(np.uint8), cv2.MORPH_OPEN, np.ones((thick, thick), np.uint8)) > 0
         hole &= ~behind
         seen &= ~behind
+    if style.squash and not style.glows and skin.any():
+        # Nor does a muzzle or a patch of another colour.
+        away = patch - typical_skin(patch, skin & (np.abs(t) < 1.2 * height))
+        hair |= (np.linalg.norm(away, axis=-1) > 60) & (away.mean(-1) > 0)
+        hole &= ~(hair & (t > low))
     if style.glows:
         # Other lights on the same dark screen stay.
         light = patch @ np.array([0.3, 0.59, 0.11])
@@ -78,9 +90,9 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
         hole &= cv2.dilate(others.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
     if style.lash_tips:
         near = (np.abs(s) < 0.75 * width) & (t > u - height) & (t < low + 0.7 * height)
-        zone = (np.abs(s) < 0.5 * width + 0.8 * height) & (t > u - lids.above) & (t < low)
+        zone = (np.abs(s) < 0.5 * width + 0.8 * height) & (t > u - max(lids.above, 0.6 * height)) & (t < low)
         hole = with_lash_tips(patch, hole, zone, near & ~hole & seen)
-    filled = fill_with_skin(patch, hole, seen, bright_strokes=style.glows)
+    filled = fill_with_skin(patch, hole, seen, bright_strokes=style.glows, strange=hair)
     # Only what is clearly darker than skin is a lash.
     darker = filled - patch.astype(np.float32)
     clearly = np.clip((darker.mean(-1, keepdims=True) - 6) / 14, 0, 1) * hole[..., None]

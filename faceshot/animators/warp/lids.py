@@ -60,6 +60,10 @@ class Lids:
         self.upper = (up - style.pad_up * height * bump).astype(np.float32)
         self.lower = (low + style.pad_down * height * bump).astype(np.float32)
         self.height = max(float((self.lower - self.upper).max()), 1e-3)
+        # Lids of a tall eye do not meet along its whole depth: that would be a hook, not a line.
+        self._depth = np.float32(np.clip(1.25 - 0.35 * self.height / self.width, 0.6, 1.0))
+        # Eyes as tall as wide, drawn wide open already, would become eggs.
+        self._widening = float(np.clip(1.75 - 1.5 * self.height / self.width, 0.3, 1.0))
         self.brow = None if brow is None else np.stack([(brow - self.middle) @ a for a in (self.axis_x, self.axis_y)])
         above = 1.6 * max(min(height, 0.7 * self.width), 0.35 * self.width)
         if self.brow is not None:
@@ -133,11 +137,13 @@ class Lids:
         """Upper and lower lid over the columns for an opening of 0 (shut) to 1.6; equal when shut."""
         span = self.lower - self.upper
         if opening >= 1:
-            more = np.float32(opening - 1)
+            more = np.float32(self._widening * (opening - 1))
             return self.upper - np.float32(0.4) * more * span, self.lower + np.float32(0.06) * more * span
         closing = np.float32(1 - opening)
         share = np.float32(self.style.share)
-        upper, lower = self.upper + share * closing * span, self.lower - (1 - share) * closing * span
+        shut = self._depth * (self.upper + share * span)
+        rising = closing ** (1 + np.float32(2.5) * (1 - self._depth))  # the lower lid of such an eye comes last
+        upper, lower = self.upper + closing * (shut - self.upper), self.lower + rising * (shut - self.lower)
         if self.style.squash:
             # The line it ends as keeps a thickness and bows, as closed drawn eyes do.
             bow = np.float32(0.22) * closing * closing * (span - np.float32(0.5 * self.height))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,7 @@ from faceshot.animators.warp.kernels import MouthShape, draw_mouth, part_lips
 from faceshot.animators.warp.lips import LipLine
 from faceshot.types import CharacterKind, Float32, UInt8
 
-__all__ = ["Mouth"]
+__all__ = ["Mouth", "light_of", "lip_colour"]
 
 _COLUMNS = 192
 _REACH = 0.8  # half-width of the column table in mouth widths
@@ -59,12 +59,24 @@ class Mouth:
 
     Args:
         light: (3,) the face's own colour, 0..255, and its brightest parts' brightness: the inside is lit like it.
+        lip: (3,) colour of the lips or of the line that stands for them.
+        plain: nothing is inside but the dark.
     """
 
-    def __init__(self, lips: LipLine, kind: CharacterKind, light: tuple[Float32, float]) -> None:
+    def __init__(
+        self,
+        lips: LipLine,
+        kind: CharacterKind,
+        light: tuple[Float32, float],
+        lip: Float32,
+        *,
+        plain: bool = False,
+    ) -> None:
         self.lips = lips
         self._rest_arc = np.polyfit(lips.knots, lips.upper, 2)
         look = _INTERIORS[kind]
+        if plain:
+            look = replace(look, tongue=look.cavity, teeth=None)
         skin, brightest = light
         luminance = float(skin @ _LUMINANCE)
         # Teeth take half of the light's tint and are never much brighter than the brightest skin.
@@ -75,6 +87,7 @@ class Mouth:
             tint = tint / np.sqrt(max(float(tint @ tint) / 3, 1e-3))
             white = white * (1 + 0.35 * (tint - 1))
             teeth = white * min(1.0, (1.12 if kind == "human" else 1.2) * brightest / float(white @ _LUMINANCE))
+        cavity, tongue = _colours(look, kind, skin, lip)
         half = lips.width / 2
         s = np.linspace(-_REACH, _REACH, _COLUMNS) * lips.width
         # Distance to the nearer corner in mouth widths; negative outside.
@@ -91,14 +104,17 @@ class Mouth:
             width=lips.width,
             table=as_float32(np.stack([upper, upper + reach, lower, lower - reach, fade], -1)),
             reach=_REACH,
-            cavity=np.array(look.cavity, np.float32),
-            tongue=np.array(look.tongue, np.float32),
+            cavity=cavity,
+            tongue=tongue,
             teeth=teeth,
             has_teeth=look.teeth is not None,
             flat=look.flat,
-            light=float(np.clip(luminance / 150.0, 0.5, 1.1)),
+            light=1.0 if _is_screen(skin, lip) else float(np.clip(luminance / 150.0, 0.5, 1.1)),
         )
         self._own_gap = float((lips.lower - lips.upper).max())
+        # The jaw beneath a muzzle's W is an even arc, hidden at rest: as the mouth opens, its edge becomes one.
+        notch = np.zeros_like(lower) if kind == "human" or lips.is_open else _arch_over(s, lower) - lower
+        self._notch, self._notch_depth = as_float32(notch), float(notch.max())
 
     @cached_property
     def box(self) -> Float32:
@@ -126,12 +142,22 @@ class Mouth:
             What `draw` needs where neither sheet covers the mouth's inside, if anywhere.
         """
         gap = np.empty((box[3] - box[1], box[2] - box[0], 6), np.float32)
-        *inner, widest = part_lips(where, box, at_lower, self._shape, gap)
+        *inner, widest = part_lips(where, box, at_lower, self._shape_at(delta), gap)
         if inner[0] >= inner[2]:
             return None
         lip = self._lip_moved(delta)
         raised = max(-float(lip.mean()), 0.0)
         return Gap(box, (inner[0], inner[1], inner[2], inner[3]), still, gap, widest, self._arc(lip), raised)
+
+    def _shape_at(self, delta: Float32) -> MouthShape:
+        """The mouth with the lower edge that it has at this opening."""
+        if self._notch_depth < 0.5:
+            return self._shape
+        apart = float((delta[66] - delta[62]) @ self._axis_y)
+        share = np.float32(min(max(apart / (1.3 * self._notch_depth), 0.0), 1.0))
+        table = self._shape.table.copy()
+        table[:, 2:4] += (share * self._notch)[:, None]
+        return self._shape._replace(table=table)
 
     def _lip_moved(self, delta: Float32) -> Float32:
         """(3,) px by which the upper lip's edge moves down; up no further than the lip as a whole, for it keeps its
@@ -154,6 +180,56 @@ class Mouth:
         draw_mouth(
             out, texture, gap.box, gap.inner, gap.still, self._shape, gap.gap, gap.widest, gap.arc, gap.raised, own
         )
+
+
+def _is_screen(skin: Float32, lip: Float32) -> bool:
+    """Whether the mouth is a light on a dark face."""
+    dark = float(skin @ _LUMINANCE)
+    return dark < 90 and float(lip @ _LUMINANCE) > 1.4 * dark + 20
+
+
+def _colours(look: _Interior, kind: CharacterKind, skin: Float32, lip: Float32) -> tuple[Float32, Float32]:
+    """(3,) colours of the cavity and the tongue: those of the kind, as far as the picture has none of its own."""
+    cavity, tongue = np.array(look.cavity, np.float32), np.array(look.tongue, np.float32)
+    if _is_screen(skin, lip):  # what is inside glows as the rest does
+        return 0.35 * skin, 0.35 * skin if look.tongue == look.cavity else 0.45 * lip + 0.1 * skin
+    red, green, blue = (float(c) for c in lip)
+    if (
+        look.tongue != look.cavity
+        and kind != "human"
+        and red > 90
+        and red > 1.35 * green
+        and red > 1.1 * blue
+        and blue > 0.8 * green
+    ):
+        own = lip * (float(tongue.max()) / red)
+        tongue = tongue + np.float32(0.5) * (own - tongue)
+        cavity = cavity + np.float32(0.4) * (own * (float(cavity.max()) / float(own.max())) - cavity)
+    return as_float32(cavity), as_float32(tongue)
+
+
+def lip_colour(texture: UInt8, points: F64) -> Float32:
+    """(3,) median of the more saturated half of what lies between the outer and the inner lips."""
+    middle = (points[[49, 50, 51, 52, 53, 55, 56, 57, 58, 59]] + points[[61, 61, 62, 63, 63, 65, 65, 66, 67, 67]]) / 2
+    places = np.concatenate([middle, points[[61, 62, 63, 65, 66, 67]]])
+    rows, columns = texture.shape[:2]
+    x, y = np.clip(np.rint(places).astype(int), 0, [columns - 1, rows - 1]).T
+    colours = texture[y, x, :3].astype(np.float32)
+    vivid = colours.max(1) - colours.min(1)
+    return np.asarray(np.median(colours[vivid >= np.median(vivid)], axis=0), np.float32)
+
+
+def _arch_over(s: F64, line: F64) -> F64:
+    """The lowest curve without notches that nowhere lies above a line (t points down): the hull of its lower side."""
+    hull: list[int] = []
+    for k in range(len(s)):
+        while len(hull) > 1:
+            a, b = hull[-2], hull[-1]
+            if (line[b] - line[a]) * (s[k] - s[a]) > (line[k] - line[a]) * (s[b] - s[a]):
+                break
+            hull.pop()
+        hull.append(k)
+    return np.interp(s, s[hull], line[hull])
 
 
 def light_of(texture: UInt8, points: F64) -> tuple[Float32, float]:

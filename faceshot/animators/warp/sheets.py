@@ -71,14 +71,19 @@ class Operator:
 
 
 def face_grid(frame: FaceFrame, mouth_width: float | None) -> Grid:
-    """A grid over the face with about nine cells across the mouth."""
-    pitch = frame.width / 24 if mouth_width is None else min(frame.width / 22, mouth_width / 9)
+    """A grid over the face with fourteen cells across the mouth."""
+    pitch = frame.width / 24 if mouth_width is None else min(frame.width / 22, mouth_width / 14)
     pitch = max(round(pitch), int(np.ceil(frame.width / 50)), 1)
     across = np.array([-1.05, 1.05]) * max(frame.width, 0.8 * frame.height)
     down = np.array([-1.0, 1.45]) * frame.height
     corners = np.array([frame.centre + s * frame.axis_x + t * frame.axis_y for s in across for t in down])
     (left, top), (right, bottom) = corners.min(0), corners.max(0)
     return Grid.covering(left, top, right, bottom, pitch)
+
+
+def _tuned_pitch(frame: FaceFrame, lips: LipLine | None) -> float:
+    """The pitch in pixels for which the weights are tuned: nine cells across the mouth."""
+    return frame.width / 24 if lips is None else min(frame.width / 22, lips.width / 9)
 
 
 def build_operator(
@@ -117,7 +122,8 @@ def build_operator(
         seen = cv2.remap(alpha, nodes.astype(np.float32), None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
         clear = cv2.dilate((seen < 128).astype(np.uint8), np.ones((3, 3), np.uint8)).reshape(-1) > 0
         outside = np.where(clear & (local[:, 1] < eye_level), _REST_OUTSIDE, outside)
-    rest = sp.diags(outside)
+    # A finer grid bends the more easily; what rests is held the less, or the field would break where it begins.
+    rest = sp.diags(outside * min(grid.pitch / _tuned_pitch(frame, lips), 1.0) ** 4)
     system = laplacian.T @ laplacian + _SLOPE * gradient.T @ gradient + _FOLLOW * follow.T @ follow + rest
     if eye_rows:
         eyes = sp.csr_matrix(np.array(eye_rows))

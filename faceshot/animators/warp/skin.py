@@ -22,7 +22,9 @@ def typical_skin(rgb: UInt8, ring: Mask) -> Float32:
     return np.asarray(np.median(colours[distance <= np.percentile(distance, 60)], axis=0), np.float32)
 
 
-def fill_with_skin(rgb: UInt8, hole: Mask, seen: Mask, *, bright_strokes: bool = False) -> Float32:
+def fill_with_skin(
+    rgb: UInt8, hole: Mask, seen: Mask, *, bright_strokes: bool = False, strange: Mask | None = None
+) -> Float32:
     """(H, W, 3) float32: the picture with `hole` filled so that nobody sees where it was.
 
     The slow part of the colour is harmonic inside the hole and meets the picture at its edge; the fine part (fur,
@@ -31,6 +33,7 @@ def fill_with_skin(rgb: UInt8, hole: Mask, seen: Mask, *, bright_strokes: bool =
 
     Args:
         seen: pixels whose colour means something (not clear, not a brow).
+        strange: pixels whose colour is not to be continued into the hole.
         bright_strokes: whether the strokes to leave out are brighter than the skin, not darker.
     """
     image = rgb.astype(np.float32)
@@ -47,6 +50,8 @@ def fill_with_skin(rgb: UInt8, hole: Mask, seen: Mask, *, bright_strokes: bool =
     trusted = (seen & ~hole) * plain
     glare = np.maximum(light - float(typical_skin(rgb, ring) @ _LUMINANCE), 0) if not bright_strokes else 0 * light
     trusted *= 1 / (1 + (glare * np.float32(1 / 50)) ** 4)
+    if strange is not None:
+        trusted *= ~strange
     trusted = np.maximum(trusted, 1e-4 * ~hole).astype(np.float32)
     slow, _ = _blurred(image, trusted, max(0.05 * size, 1.0))
     wall = _harmonic(image, trusted, hole, size)
@@ -54,12 +59,16 @@ def fill_with_skin(rgb: UInt8, hole: Mask, seen: Mask, *, bright_strokes: bool =
     slow = slow + np.clip(2 * inside - 0.5, 0, 1) * (wall - slow)
     fine = _mirrored(image - slow, hole | (trusted < 0.5), ring, max(round(0.3 * size), 2))
     # Beyond the hole the filling yields to the picture softly.
-    reach = max(0.10 * size, 2.0)
+    reach = max(0.14 * size, 2.0)
     away = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
     amount = np.clip(1 - away / reach, 0, 1)
     amount = amount * amount * (3 - 2 * amount) * (seen | hole)
     if bright_strokes:
         amount *= np.where(hole, 1, plain)
+    if strange is not None:
+        amount *= np.where(hole, 1, 1 - cv2.blur(strange.astype(np.float32), (3, 3)))
+        # Where the hole ends at a brow it ends at once: without steps, all the same.
+        amount = cv2.GaussianBlur(amount.astype(np.float32), (0, 0), max(0.02 * size, 0.8))
     amount = amount.astype(np.float32)[..., None]
     return np.asarray(np.clip(image + amount * (slow + fine - image), 0, 255), np.float32)
 

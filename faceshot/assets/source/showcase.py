@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from faceshot.animators.warp import WarpAnimator
+from faceshot.animators.warp import WarpAnimator, WarpSettings
 from faceshot.character import open_character, resize
 from faceshot.motion_clip import open_clip
 from faceshot.puppeteer import MotionSettings, Puppeteer
@@ -29,7 +29,7 @@ def frames(name: str, side: int, start_s: float, stop_s: float) -> list[Image.Im
     """What the program itself would show: puppeteer and warp animator from the first frame of the clip on."""
     clip = open_clip("expressions")
     character = resize(open_character(name), side)
-    puppeteer, animator = Puppeteer(character, MotionSettings(idle=False)), WarpAnimator()
+    puppeteer, animator = Puppeteer(character, MotionSettings(idle=False)), WarpAnimator(WarpSettings(swing=0.5))
     animator.load(character)
     out = []
     for i, state in enumerate(clip.states[: int(stop_s * clip.fps) + 1]):

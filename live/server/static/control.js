@@ -11,6 +11,7 @@ import { keys } from "./keys.js";
 import { motion } from "./motion.js";
 import { output } from "./output.js";
 import { phone, viewers } from "./remote.js";
+import { range } from "./range.js";
 import { source } from "./source.js";
 import { stage } from "./stage.js";
 import { status } from "./status.js";
@@ -61,7 +62,7 @@ async function flush() {
 
 // A new card of the page is a module with such a function, added here.
 const parts = [
-  status, stage, transport, characters, motion, expressions, background, source, output, phone, viewers,
+  status, stage, transport, characters, motion, range, expressions, background, source, output, phone, viewers,
 ].map((part) => part(app));
 keys(app);
 

@@ -3,7 +3,7 @@
 import { $, element, setText } from "./dom.js";
 
 const times = (value) => `${value.toFixed(2).replace(/0$/, "")}×`;
-const percent = (value) => `${Math.round(value * 100)} %`;
+export const percent = (value) => `${Math.round(value * 100)} %`;
 
 const SLIDERS = [
   { key: "motion.gains.head", label: "Head", max: 2, rest: 1, text: times, read: (m) => m.gains.head },
@@ -27,16 +27,16 @@ export function motion(app) {
   };
 }
 
-function slider(app, { key, label, max, rest, text, read, apart }) {
+export function slider(app, { key, label, min = 0, max, rest, text, read, apart }) {
   const id = key.replaceAll(".", "-");
-  const input = element("input", { type: "range", id, min: 0, max, step: 0.05, title: "Double-click: back to the default" });
+  const input = element("input", { type: "range", id, min, max, step: 0.05, title: "Double-click: back to the default" });
   const value = element("output", { for: id });
   const root = element("div", { class: apart ? "slider apart" : "slider" }, element("label", { for: id }, label), input, value);
   let touched = -Infinity;
 
   function show(number) {
     input.value = String(number);
-    input.style.setProperty("--fill", `${(100 * number) / max}%`);
+    input.style.setProperty("--fill", `${(100 * (number - min)) / (max - min)}%`);
     input.setAttribute("aria-valuetext", text(number));
     setText(value, text(number));
     root.classList.toggle("changed", number !== rest);

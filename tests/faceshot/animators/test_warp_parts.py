@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from faceshot.animators.warp import WarpAnimator
+from faceshot.animators.warp import WarpAnimator, WarpSettings
+from faceshot.animators.warp.eye_styles import style_of
 from faceshot.animators.warp.eyes import Eye, make_eye, make_eyes
 from faceshot.animators.warp.frame import face_frame, safe_points
 from faceshot.animators.warp.kernels import slide_lids
 from faceshot.animators.warp.matte import bleed, cut_out
+from faceshot.animators.warp.mouth import _arch_over
 from faceshot.types import Character, CharacterKind
 from tests.faceshot.animators.drawn import SIDE, character, drive, jaw
 
@@ -154,16 +158,16 @@ def test_a_dot_eye_is_squeezed_to_a_line() -> None:
 def test_two_eyes_close_in_the_same_way_in_uneven_light() -> None:
     import cv2
 
-    who = character("animal")
+    who = character("toy")
     rgba = who.rgba.copy()
     for first, dark in ((36, 20), (42, 150)):  # a shadowed eye alone would count as a dot
         x, y = who.points_xy[first : first + 6].mean(0).astype(int)
         cv2.ellipse(rgba, (int(x), int(y)), (20, 12), 0, 0, 360, (225, 185, 155, 255), -1)
         cv2.ellipse(rgba, (int(x), int(y)), (19, 11), 0, 0, 360, (dark, dark, dark, 255), -1)
     frame, points = face_frame(who), safe_points(who)
-    alone = [make_eye(rgba, frame, points, who.visible, side, "animal") for side in (0, 1)]
+    alone = [make_eye(rgba, frame, points, who.visible, side, "toy") for side in (0, 1)]
     assert [eye is not None and eye.lids.style.squash for eye in alone] == [True, False]
-    both = make_eyes(rgba, frame, points, who.visible, "animal")
+    both = make_eyes(rgba, frame, points, who.visible, "toy")
     assert [eye is not None and eye.lids.style.squash for eye in both] == [False, False]
 
 
@@ -257,3 +261,58 @@ def test_a_figure_before_a_wild_background_is_not_cut() -> None:
     wall = (rgba[..., :3] == (120, 150, 120)).all(-1)
     rgba[..., :3][wall] = noise.repeat(8, 0).repeat(8, 1)[wall]
     assert cut_out(rgba, safe_points(who), face_frame(who)) is None
+
+
+def opened(who: Character, kind: str, by: float = 30, **settings: Any) -> np.ndarray:
+    """(h, w, 3) what is about the mouth of a drawn face that opens it wide."""
+    who = replace(who, kind=kind)  # type: ignore[arg-type]
+    animator = WarpAnimator(WarpSettings(**settings))
+    animator.load(who)
+    return animator.render([drive(who, delta=jaw(by))])[0].rgba[205:262, 130:190, :3].astype(int)
+
+
+def test_the_inside_can_be_plain_or_not_there_at_all() -> None:
+    who = character()
+    full, plain, none = (opened(who, "human", mouth=how) for how in ("auto", "plain", "none"))
+    reddish = [int(((view[..., 0] > 80) & (view[..., 0] > 1.6 * view[..., 1])).sum()) for view in (full, plain)]
+    dark = [int((view.sum(-1) < 180).sum()) for view in (full, plain, none)]
+    assert reddish[0] > 1.2 * reddish[1], "a tongue, and none"
+    assert dark[1] > dark[0] and dark[2] == 0
+
+
+def test_the_lower_teeth_of_people_only() -> None:
+    """Pale rows in the middle column, between the tongue and the lower lip."""
+    column = opened(character(), "human", 40)[:, 30]
+    pale = np.flatnonzero((column.min(-1) > 90) & (np.ptp(column, axis=-1) < 60))
+    assert len(pale) and np.diff(pale).max(initial=0) > 8, "an upper and a lower row, apart"
+
+
+def test_a_mouth_on_a_screen_glows_in_its_own_colour() -> None:
+    who = character()
+    rgba = who.rgba.copy()
+    skin = rgba[..., 3] > 0
+    rgba[skin, :3] = (20, 36, 52)
+    lips = who.points_xy[48:60].astype(np.int32)
+    import cv2
+
+    cv2.fillPoly(rgba, [lips], (60, 220, 240, 255))
+    inside = opened(replace(who, rgba=rgba), "toy")
+    tongue = inside[(inside[..., 2] > 60) & (inside[..., 2] < 160)]
+    assert len(tongue) and (tongue[:, 2] > tongue[:, 0]).mean() > 0.9
+
+
+def test_a_jaw_under_a_notched_lip_is_even() -> None:
+    """The lower edge of a W opens as an arc: no tip of fur stands up in its middle."""
+    s = np.linspace(-1, 1, 101)
+    line = 0.3 * np.abs(np.sin(2 * np.pi * s))
+    arc = _arch_over(s, line)
+    assert (arc >= line - 1e-9).all()
+    assert (np.diff(np.diff(arc)) <= 1e-9).all(), "it bends one way only"
+    assert arc[50] > 0.25 and np.allclose(arc[[0, -1]], line[[0, -1]])
+
+
+def test_animals_get_lids_however_dark_their_eyes() -> None:
+    inside = np.full(50, 20, np.float32)
+    assert style_of("toy", 10, 20, inside, 180).squash
+    assert not style_of("animal", 10, 20, inside, 180).squash
+    assert style_of("animal", 10, 20, np.full(50, 200, np.float32), 40).glows

@@ -105,6 +105,22 @@ def test_character_source_calibrate_and_settings(api):
     api(test)
 
 
+def test_a_step_of_the_calibration_is_measured_and_kept_or_refused(api):
+    async def test(show, client):
+        response = await client.post("/api/range", json={"what": "lips-shut"})
+        assert response.status_code == 200
+        assert abs(response.json()["motion"]["range"]["lips_shut"]) < 0.02
+        refused = await client.post("/api/range", json={"what": "eyes-shut"})
+        assert refused.status_code == 422 and "at most 70% is usable" in refused.json()["error"]
+        assert show.state()["motion"]["range"]["left_shut"] == 0.0
+        assert (await client.post("/api/range", json={"what": "ears"})).status_code == 422
+        assert (await client.post("/api/range", json={"what": 5})).status_code == 400
+        limits = (await client.post("/api/settings", json={"motion.limits.head": 0.5})).json()["motion"]["limits"]
+        assert limits == {"head": 0.5, "eyes": 1.0, "brows": 1.0, "mouth": 1.0}
+
+    api(test)
+
+
 def test_a_dropped_picture_goes_on_air_under_the_name_of_its_file(api):
     async def test(show, client):
         response = await client.post("/api/picture", params={"filename": "../../etc/cat.png"}, content=b"\x37picture")

@@ -343,6 +343,21 @@ def test_keys_do_what_the_buttons_say(control: tuple[Page, Served]) -> None:
         page.keyboard.press("c")
 
 
+def test_a_face_is_measured_step_by_step_and_reset(control: tuple[Page, Served]) -> None:
+    page, server = control
+    page.click("#range-steps button:has-text('Lips shut')")
+    page.wait_for_selector("text=Shut your lips for two seconds.")
+    page.wait_for_selector("text=Lips shut: measured")
+    page.click("#range-steps button:has-text('Eyes shut')")
+    page.wait_for_selector("text=at most 70% is usable")
+    page.fill("#motion-limits-head", "0.5")
+    page.wait_for_selector("#range-limits .slider.changed")
+    page.click("#range-reset")
+    page.wait_for_selector("#range-reset", state="hidden")
+    motion = server.call(lambda: server.show.state()["motion"])
+    assert motion["limits"]["head"] == 1.0 and motion["range"]["lips_shut"] == 0.0
+
+
 def test_hiding_is_unmistakable_and_a_second_press_does_not_undo_it(control: tuple[Page, Served]) -> None:
     page, server = control
     page.dblclick("#panic")
