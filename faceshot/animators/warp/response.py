@@ -86,8 +86,8 @@ _SWEEPS: Final = 3
 _ROUNDS: Final = 3
 _CLOSES_BY, _OPENS_BY = 0.4, 1.3  # of the performer's opening
 _TURNS_BY, _TURNS_OWN = 0.05, 0.5  # radians, and share of the performer's turn
-_CROSSTALK: Final = 0.9
-"""How much of what the expression does to the head's readings is taken back: the model is no better than that."""
+_TAKEN_BACK: Final = 0.65
+"""How much of what the expression does to the head's readings is taken back when nothing says how sure the model is."""
 
 
 def as_logit(reading: Any) -> Any:
@@ -178,6 +178,17 @@ class Response:
         self._others = self._cross - np.diag(np.diag(self._cross))
         self._strength = own / (own * own + np.maximum(unsure[_FOR], 0.25) ** 2)
         self._open = expression.mouth_is_open
+        self._taken_back = self._sure_of_turns(unsure[3:])
+
+    def _sure_of_turns(self, unsure: F64) -> F64:
+        """(3,) how much of what the expression does to the head's readings is taken back: what the model explains of
+        it against its doubt."""
+        if not len(self._looks):
+            return np.full(3, _TAKEN_BACK)
+        bent = kinship(self._looks, self._looks) @ self._bends[:, 3:]
+        done = self._looks @ self._weights[3:].T - self._looks[:, _POSE] @ self._turns.T + bent
+        explained = done.var(axis=0)
+        return np.asarray(explained / np.maximum(explained + unsure**2, 1e-9))
 
     @classmethod
     def of(cls, character: Character, frame: FaceFrame, expression: Expression) -> Response | None:
@@ -231,7 +242,7 @@ class Response:
             motion = now + (added * gains) @ self._adds
             motion[_POSE] += turn
             rest_of_pose = self._seen(motion)[3:] - self._rest[3:] - self._turns @ motion[_POSE]
-            turn = _within(self._straight @ (wanted - _CROSSTALK * rest_of_pose) - own, own)
+            turn = _within(self._straight @ (wanted - self._taken_back * rest_of_pose) - own, own)
         added, turn = added * gains, turn * min(drive.gains[0], 1.0)
         expression = drive.expression_xy + np.tensordot(added, self._moves, 1)
         rotation = np.nan_to_num(drive.head.rotation) + turn * _SPANS[_POSE]
