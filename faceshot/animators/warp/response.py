@@ -60,6 +60,7 @@ _REACH: Final = 3.0
 _SIDED: Final = np.array(
     [1.3, 1.3, 1, 1, 0.5, 1, 0.5, 1, 1, 0.5, 0.5, 0.5, 1, 0.5, 1, 1, 1]
 )  # rare or small ones count half
+_SCALES: Final = _SIDED / _REACH
 
 _SOFT: Final = 0.04
 SHUT_AT: Final = 0.012
@@ -106,7 +107,7 @@ _FLOOR, _TOP = float(as_logit(SHUT_AT)), float(as_logit(_FULL_AT))
 
 def kinship(a: F64, b: F64) -> F64:
     """(n, m) how much each of `a` (n, 17) has to do with each of `b` (m, 17): 1 for the same, 0 far away."""
-    a, b = a * (_SIDED / _REACH), b * (_SIDED / _REACH)
+    a, b = a * _SCALES, b * _SCALES
     apart = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2.0 * (a @ b.T)
     return np.asarray(np.exp(-0.5 * np.maximum(apart, 0.0)))
 
@@ -163,6 +164,8 @@ class Response:
         self._weights = weights
         self._looks, self._bends = bends[:, :N_FEATURES].astype(np.float64), bends[:, N_FEATURES:].astype(np.float64)
         self._lids = lids.astype(np.float64)
+        self._scaled = self._looks * _SCALES
+        self._norms = 0.5 * (self._scaled * self._scaled).sum(axis=1)
         self._rest, unsure = table[-2], table[-1]
         self._rest_reading = from_logit(self._rest[:3])
         self._moves = control_moves(frame)
@@ -187,7 +190,7 @@ class Response:
             return np.full(3, _TAKEN_BACK)
         bent = kinship(self._looks, self._looks) @ self._bends[:, 3:]
         done = self._looks @ self._weights[3:].T - self._looks[:, _POSE] @ self._turns.T + bent
-        explained = done.var(axis=0)
+        explained = (done * done).mean(axis=0)
         return np.asarray(explained / np.maximum(explained + unsure**2, 1e-9))
 
     @classmethod
@@ -210,10 +213,10 @@ class Response:
         return cls(table, bends, lids, character, frame, expression)
 
     def _seen(self, motion: F64) -> F64:
-        """(6,) readings of a motion's features, as the model has them."""
-        return np.asarray(
-            self._model_rest + self._weights @ motion + kinship(motion[None], self._looks)[0] @ self._bends
-        )
+        """(6,) readings of a motion's features, as the model has them (by `kinship`, its constant part made once)."""
+        near = motion * _SCALES
+        alike = np.exp(self._scaled @ near - self._norms - 0.5 * float(near @ near))
+        return np.asarray(self._model_rest + self._weights @ motion + alike @ self._bends)
 
     def corrected(self, drive: Drive) -> Drive:
         """A drive whose picture is read as the performer was."""
