@@ -1,4 +1,4 @@
-"""Measuring how a face tracker reads a character: draw it with known motions, look at the pictures, fit a linear model.
+"""Measuring how a face tracker reads a character: draw it with known motions, look at the pictures, fit a model.
 
 Readings of expressions end at 0: below, a mouth can be ever less of a smile without any change. Such looks say only
 "at most this", so the fit takes for them what the model itself says, as long as that is low (censored regression).
@@ -6,10 +6,10 @@ Readings of expressions end at 0: below, a mouth can be ever less of a smile wit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,16 @@ from numpy.typing import NDArray
 from faceshot import weights
 from faceshot.animators.warp.frame import face_frame
 from faceshot.animators.warp.response import (
+    BENDS,
+    LID_STEPS,
+    LIDS,
     N_FEATURES,
     N_READINGS,
     RESPONSE,
     SHUT_AT,
     as_logit,
     control_moves,
+    kinship,
 )
 from faceshot.character import resize
 from faceshot.errors import WeightsMissing
@@ -43,17 +47,30 @@ _SIDE_PX: Final = 512  # the whole picture, as it will be seen: where a face is 
 _GREY: Final = (127, 127, 127)
 _MIXED: Final = 60
 """Probes of the rig."""
-_RECORDED: Final = 30
+_RECORDED: Final = 50
 """Probes of each bundled recording of people: how faces really move."""
 _SETTLE: Final = 4  # looks at the resting picture before it counts
+_ASIDE: Final = 12.0  # degrees of yaw at rest; faces turned further are found less surely, and are looked at twice
+_YAW: Final = 4
 _STEP_MS: Final = 1000  # between looks: long enough for the tracker not to smooth from one to the next
+_PLACED_BY: Final = [0, 8, 16, 27, 30, 36, 39, 42, 45, 48, 54]  # landmarks that say where a face is and how it stands
 _FOUND_MIN: Final = 0.9
-_RIDGE: Final = 0.3
+_RIDGE: Final = 1.0
+_BEND: Final = 4.0
+"""How much further than their noise readings bend away from the linear model (variances)."""
+_REST_NOISE: Final = 0.02
 _ROUNDS: Final = 15
 _DEEPEST: Final = 4.0  # logits below `SHUT_AT`, at most
 _CALM: Final = MotionSettings(smoothing=0.0, idle=False)
-_ADDED_MIN, _ADDED_MAX = np.array([0.0, -0.5, -0.8, -0.8]), np.array([0.7, 0.7, 0.8, 0.8])
+_ADDED_MIN, _ADDED_MAX = np.array([0.0, -0.5, -0.8, -0.8]), np.array([1.0, 0.7, 0.9, 1.0])
+_STRENGTH: Final = (0.8, 1.5)  # of the recorded and the rig's expressions: somebody laughs louder
 _TURN_MAX: Final = np.radians(8.0)
+_LIDS_READ: Final = (1.0, 0.68, 0.56, 0.39, 0.15, 0.0)
+"""What a tracker reads of a blink at `LID_STEPS`, as a share of what it reads of shut eyes: the mean of real people."""
+_LIDS_BY: Final = (0.5, 1.7)
+"""Limits of what is drawn for it, as powers of the opening."""
+_BLINK_MIN: Final = 0.15  # a blink that reads less is not seen
+_BLINK: Final = [ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"]]
 
 # What probes do: chance, and the strength they then have at most. Sided shapes are given without their side.
 _MOUTHS: Final[Mapping[str, tuple[float, float]]] = {
@@ -102,43 +119,69 @@ def calibrated(character: Character, folder: Path | None = None) -> Character:
         looks = _look(resize(character, _SIDE_PX), folder)
     except WeightsMissing:  # damaged; whoever tracks with it is told
         return character
-    table = None if looks is None else _fit(*looks)
-    return character if table is None else replace(character, arrays={**character.arrays, RESPONSE: table})
+    if looks is None:
+        return character
+    table, bends = _fit(looks.seen, looks.read)
+    arrays = {**character.arrays, RESPONSE: table, BENDS: bends, LIDS: _lids_for(looks.blinks)}
+    return replace(character, arrays=arrays)
 
 
-def _look(character: Character, folder: Path | None) -> tuple[F64, F64] | None:
-    """Features (n, 17) and readings (n, 6) of the probes, the first at rest; None if the face is lost too often."""
+class _Looks(NamedTuple):
+    seen: F64  # (n, 17) features of the probes, the first at rest
+    read: F64  # (n, 6) their readings
+    blinks: F64  # (6,) readings of eyeBlink at `LID_STEPS`
+
+
+def _look(character: Character, folder: Path | None) -> _Looks | None:
+    """What a tracker reads of the probes; None if the face is lost too often."""
     from faceshot.animators.warp import WarpAnimator
 
     animator = WarpAnimator()
     animator.load(character)
     tracker = make_tracker("landmarker", folder)
-    seen, read, time_ms = [], [], 0
+    time_ms = 0
+
+    def look(drive: Drive, times: int) -> FaceState:
+        nonlocal time_ms
+        image = CameraImage(flatten(animator.render([drive])[0].rgba, _GREY))
+        for _ in range(times):
+            time_ms += _STEP_MS
+            found = tracker.track(image, time_ms)
+        return found
+
     try:
-        for number, drive in enumerate(_probes(character)):
-            image = CameraImage(flatten(animator.render([drive])[0].rgba, _GREY))
-            for _ in range(1 if number else _SETTLE):
-                time_ms += _STEP_MS
-                found = tracker.track(image, time_ms)
+        still = Drive.neutral(character)
+        rest = look(still, _SETTLE)
+        reading = _read(rest)
+        if reading is None:
+            return None
+        seen, read, blinks = [animator.features(still)], [reading], [_blink(rest)]
+        lids = [replace(still, lids=np.full(2, opening, np.float32)) for opening in LID_STEPS[-2::-1]]
+        probes = [*lids, *_probes(character)]
+        times = 2 if abs(reading[_YAW]) > _ASIDE else 1
+        for drive in probes:
+            found = look(drive, times)
             reading = _read(found)
+            if len(blinks) < len(LID_STEPS):
+                blinks.append(_blink(found))
             if reading is not None:
                 seen.append(animator.features(drive))
                 read.append(reading)
-            elif number == 0:
-                return None
     finally:
         tracker.close()
         animator.close()
-    return (np.array(seen), np.array(read)) if len(read) >= _FOUND_MIN * (number + 1) else None
+    if len(read) < _FOUND_MIN * (len(probes) + 1):
+        return None
+    return _Looks(np.array(seen), np.array(read), np.array(blinks[::-1]))
 
 
-def _probes(character: Character) -> Iterator[Drive]:
-    """The character at rest, then in mixed expressions of the rig's and of recorded people, always the same.
+def _probes(character: Character) -> list[Drive]:
+    """The character in mixed expressions of the rig's and of recorded people, always the same.
 
     Each has its head turned and some of the controls on top, so that what a control does can be told from what usually
-    comes with it.
+    comes with it. They are in the order of a path without jumps: a tracker looks for a face where it has just been, and
+    how it stood there decides what is read.
     """
-    yield Drive.neutral(character)
     chance = np.random.default_rng(0)
     moves = control_moves(face_frame(character))
     calm = _state({})
@@ -148,14 +191,23 @@ def _probes(character: Character) -> Iterator[Drive]:
         neutral = best_neutral(states)
         assert neutral is not None
         performances.append((neutral, [states[i] for i in np.linspace(0, len(states) - 1, _RECORDED).astype(int)]))
+    probes = []
     for neutral, states in performances:
         puppeteer = Puppeteer(character, _CALM)
         puppeteer.use_neutral(neutral)
         for state in states:
             drive = puppeteer.step(_turned(state, chance.uniform(-_TURN_MAX, _TURN_MAX, 3)), 1 / 30)
             added = chance.uniform(_ADDED_MIN, _ADDED_MAX) * (chance.random(len(_ADDED_MAX)) < 0.5)
-            moved = drive.expression_xy + np.tensordot(added, moves, 1)
-            yield replace(drive, expression_xy=moved.astype(np.float32))
+            stronger = chance.uniform(*_STRENGTH)
+            expression = character.points_xy + stronger * (drive.expression_xy - character.points_xy)
+            moved = expression + np.tensordot(added, moves, 1)
+            probes.append(replace(drive, expression_xy=moved.astype(np.float32)))
+    places = np.array([drive.points_xy[_PLACED_BY] for drive in probes]).reshape(len(probes), -1)
+    here, path, left = character.points_xy[_PLACED_BY].ravel(), [], list(range(len(probes)))
+    while left:
+        path.append(left.pop(int(np.argmin(((places[left] - here) ** 2).sum(axis=1)))))
+        here = places[path[-1]]
+    return [probes[k] for k in path]
 
 
 def _mixed(chance: np.random.Generator) -> dict[str, float]:
@@ -204,25 +256,55 @@ def _read(state: FaceState) -> F64 | None:
     return np.array([*as_logit(np.array(shapes)), *angles])
 
 
-def _fit(seen: F64, read: F64) -> NDArray[np.float32]:
-    """The table of `response.RESPONSE`."""
+def _blink(state: FaceState) -> float:
+    return float(state.blendshapes[_BLINK].mean()) if state.found and state.blendshapes is not None else np.nan
+
+
+def _lids_for(blinks: F64) -> NDArray[np.float32]:
+    """(6,) how far eyes are to be drawn open so that they are read as a performer's at `LID_STEPS`.
+
+    Shut stays shut and open stays open: only what is between moves.
+
+    Args:
+        blinks: what is read at `LID_STEPS`.
+    """
+    steps = np.array(LID_STEPS)
+    if not np.isfinite(blinks).all() or blinks[0] - blinks[-1] < _BLINK_MIN:
+        return steps.astype(np.float32)
+    falling = np.minimum.accumulate(blinks)
+    shares = (falling - falling[-1]) / (falling[0] - falling[-1])
+    drawn = np.interp(_LIDS_READ[::-1], shares[::-1], steps[::-1])[::-1]
+    closer, wider = _LIDS_BY[1], _LIDS_BY[0]
+    drawn = np.maximum.accumulate(np.clip(drawn, steps**closer, steps**wider))
+    drawn[[0, -1]] = 0.0, 1.0
+    return drawn.astype(np.float32)
+
+
+def _fit(seen: F64, read: F64) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The tables of `response.RESPONSE` and `response.BENDS`: a linear model, then what is left, smoothly."""
     count = len(seen)
     design = np.concatenate([np.ones((count, 1)), seen], axis=1)
     ridge = np.diag([1e-6, *np.full(N_FEATURES, _RIDGE)])
     solve = np.linalg.solve(design.T @ design + ridge, design.T)
+    noise = np.full(count, 1.0 / _BEND)
+    noise[0] *= _REST_NOISE  # a long look, and at rest the model says what is seen there: the picture stays as it is
+    alike = kinship(seen, seen)
+    dual = np.linalg.inv(alike + np.diag(noise))
     floor = float(as_logit(SHUT_AT))
     censored = read <= floor
     censored[:, len(READ_SHAPES) :] = False
     wanted = read.copy()
     for _ in range(_ROUNDS):
-        model = design @ (solve @ wanted)
-        wanted = np.where(censored, np.clip(model, floor - _DEEPEST, floor), read)
-    fitted = solve @ wanted
-    missed = read - design @ fitted
-    missed[censored] = np.minimum(missed[censored], 0.0)
-    # At rest the model says what is seen there, or the resting picture would be corrected.
+        fitted = solve @ wanted
+        wanted = np.where(censored, np.clip(design @ fitted, floor - _DEEPEST, floor), read)
+    straight = design @ fitted
+    for _ in range(_ROUNDS):
+        weights = dual @ (wanted - straight)
+        wanted = np.where(censored, np.clip(straight + alike @ weights, floor - _DEEPEST, floor), read)
+    bent = weights / np.diag(dual)[:, None]  # misses of the model made without the one probe
+    bent[censored] = np.minimum(bent[censored], 0.0)
     rest = read[0]
-    at_rest = np.where(censored[0], np.minimum(fitted[0], floor), rest)
-    table = np.concatenate([at_rest[None], fitted[1:], rest[None], missed.std(axis=0)[None]])
+    at_rest = np.where(censored[0], np.minimum(fitted[0] + alike[0] @ weights, floor), rest) - alike[0] @ weights
+    table = np.concatenate([at_rest[None], fitted[1:], rest[None], bent[1:].std(axis=0)[None]])
     assert table.shape == (N_FEATURES + 3, N_READINGS)
-    return table.astype(np.float32)
+    return table.astype(np.float32), np.concatenate([seen, weights], axis=1).astype(np.float32)

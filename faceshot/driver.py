@@ -70,6 +70,8 @@ _LID_SHUT, _LID_KNEE = 0.15, 0.45
 """Lids below the first are shut; between the two the rest of the way is made up."""
 _BLINK_SHUT: Final = 0.62
 """What the eyeBlink blendshape reaches with a shut eye."""
+_SHAPE_SHARE: Final = 0.8
+"""How much of a closing lid is the blendshape's word and not that of the gap between lid points, which jitters more."""
 _GAZE_LOST, _GAZE_SURE = 0.25, 0.55
 """Below the first opening a pupil cannot be seen, above the second its place is trusted."""
 
@@ -270,7 +272,7 @@ def _lids(face: Float, shapes: Float | None, neutral: Reference) -> Float:
         index = [ARKIT_INDEX["eyeBlinkRight"], ARKIT_INDEX["eyeBlinkLeft"]]
         blink, at_rest = shapes[index], neutral.shapes[index]
         from_shape = 1.0 - np.maximum(blink - at_rest, 0.0) / np.maximum(_BLINK_SHUT - at_rest, 0.25)
-        lids = np.where(lids < 1.0, 0.5 * (lids + from_shape), lids)
+        lids = np.where(lids < 1.0, lids + _SHAPE_SHARE * (from_shape - lids), lids)
     made_up = (lids - _LID_SHUT) * (_LID_KNEE / (_LID_KNEE - _LID_SHUT))
     return np.clip(np.where(lids < _LID_KNEE, made_up, lids), 0.0, LIDS_MAX)
 

@@ -57,6 +57,10 @@ _BREATH_WHILE_TRACKING: Final = 0.6
 _CONFIDENCE_MIN: Final = 0.3
 _OPEN_GAP: Final = 0.16
 """Face widths between the performer's lips at which a picture's open mouth is as open as it is drawn."""
+_LIDS_LEAD: Final = 1.0
+"""What is added to opening lids, in steps of a camera of 30 frames a second (`_FRAME_S`)."""
+_FRAME_S: Final = 1 / 30
+_LIDS_NOISE: Final = 0.05
 _FILTER_AT_FULL: Final = 2.0
 """Strength of the filter at smoothing 1; the tuning in `motion` is what smoothing 0.5 gives."""
 
@@ -148,6 +152,7 @@ class Puppeteer:
         self._ever_found = False
         self._on_air = False
         self._gaze = np.zeros(4)
+        self._lids = np.ones(2)
         self._life_share = 1.0
         self.status = "waiting"
 
@@ -224,6 +229,7 @@ class Puppeteer:
         raw = measure(seen, neutral, self._gaze)
         if not np.isfinite(raw).all():
             return None
+        raw[LIDS], self._lids = _ahead(raw[LIDS], self._lids, dt_s), raw[LIDS].copy()
         self._neutral = neutral
         if state.crop is not None:
             self._rest_crops.see(seen, state.crop, state.crop_square, neutral, dt_s)
@@ -364,6 +370,12 @@ def _flipped(crop: UInt8, square: Square | None, width: int) -> tuple[UInt8, Squ
 
 def _sane(dt_s: float) -> float:
     return min(float(dt_s), _DT_MAX_S) if np.isfinite(dt_s) and dt_s > 0 else 0.0
+
+
+def _ahead(lids: Float, before: Float, dt_s: float) -> Float:
+    """Opening lids without the tracker's own smoothing, which still shows them half shut when they are open."""
+    lead = _LIDS_LEAD * min(_FRAME_S / max(dt_s, _FRAME_S), 1.0)
+    return np.maximum(lids, np.minimum(lids + lead * np.maximum(lids - before - _LIDS_NOISE, 0.0), 1.0))
 
 
 def _smooth(share: float) -> float:

@@ -2,6 +2,7 @@
 
     python -m tests.bench.fidelity --media ../shared/media                    # 4 pictures x 5 clips: 20 pairs
     python -m tests.bench.fidelity --media ../shared/media --pairs s9:d6 s7:d18 --max-frames 300 --json out.json
+    python -m tests.bench.fidelity --media ../shared/media --pictures s6 s22 my.png --clips d10 talk.mp4 --plain
 
 For each pair (character, driver): every driver frame is tracked and rendered offline, in the driver's own time, with
 the same parts as `faceshot render`; MediaPipe's FaceLandmarker then looks at the rendered pictures as it looked at the
@@ -12,8 +13,11 @@ driver. Per signal:
     lag     the shift in frames (result later than driver is positive) at which r is largest; 0 is right
 
 A signal is left out when the driver itself hardly moves (MIN_RANGE): its correlation would be that of noise. `found` is
-the share of rendered frames in which a face is found. Settings are the program's own, mirroring off. Deterministic: the
-only chance in it, idle life, has a fixed seed. Not a test: minutes of work, and numbers to judge rather than to pass.
+the share of rendered frames in which a face is found. --pictures and --clips take any others, by their name in the
+media folder or as files (a clip's first frame, FILE.mp4, is a picture too), and --plain shows each pair also without
+its calibration (`faceshot.calibration`): what that brings to faces that nobody tuned it on. Settings are the program's
+own, mirroring off. Deterministic: the only chance in it, idle life, has a fixed seed. Not a test: minutes of work, and
+numbers to judge rather than to pass.
 """
 
 from __future__ import annotations
@@ -25,18 +29,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from faceshot import topology
 from faceshot.animators.warp import WarpAnimator
-from faceshot.character import open_character, resize
+from faceshot.calibration import calibrated
+from faceshot.character import character_from_picture, open_character, resize
 from faceshot.pictures import flatten
 from faceshot.puppeteer import MotionSettings, Puppeteer, best_neutral
 from faceshot.tracker import make_tracker
-from faceshot.types import CameraImage, Drive, FaceState
+from faceshot.types import CameraImage, Character, Drive, FaceState
 
 __all__ = ["SIGNALS", "PairResult", "SignalResult", "compare", "main", "measure_pair", "signals_of"]
 
@@ -169,6 +174,17 @@ def track_all(images: Iterator[CameraImage], fps: float, models: Path | None) ->
         tracker.close()
 
 
+def character_of(picture: Path, models: Path | None, plain: bool) -> Character:
+    """The character in a picture or in the first frame of a clip; with its calibration unless `plain`."""
+    if picture.suffix == ".mp4":
+        rgb = next(read_frames(picture, 1)[1]).rgb
+        rgba = np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
+        made = character_from_picture(rgba, picture.stem, models)
+    else:
+        made = open_character(str(picture), models, calibrate=False)
+    return replace(made, arrays={}) if plain else calibrated(made, models)
+
+
 def measure_pair(
     picture: Path,
     driver: Path,
@@ -180,15 +196,17 @@ def measure_pair(
     max_side_px: int = 512,
     sheet: Path | None = None,
     live: bool = False,
+    plain: bool = False,
 ) -> PairResult:
     """Render `driver` (already tracked) on the character in `picture` and measure the result.
 
     Args:
         sheet: where to write a contact sheet of 12 moments, driver's time, for looking at.
         live: smooth as on air, frame by frame, rather than over the whole clip.
+        plain: leave out what is known of how trackers read the character.
     """
     start = time.perf_counter()
-    character = resize(open_character(str(picture), models), max_side_px)
+    character = resize(character_of(picture, models, plain), max_side_px)
     settings = settings or MotionSettings(mirror=False)
     puppeteer = Puppeteer(character, settings)
     neutral = best_neutral(states)
@@ -223,7 +241,7 @@ def measure_pair(
         Image.fromarray(np.concatenate(rows)).save(sheet)
     signals = compare(signals_of(states), signals_of(result))
     return PairResult(
-        character=picture.stem,
+        character=picture.stem + (" plain" if plain else ""),
         driver=driver.stem,
         frames=len(states),
         found=float(np.mean([s.found for s in result])) if result else 0.0,
@@ -251,6 +269,11 @@ def markdown(results: Sequence[PairResult]) -> str:
     return "\n".join(lines)
 
 
+def _at(folder: Path, name: str, ending: str) -> Path:
+    """A file as given, or of that name in the media folder."""
+    return Path(name) if Path(name).suffix else folder / f"{name}{ending}"
+
+
 def _commit() -> str | None:
     done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
     return done.stdout.strip() or None
@@ -260,6 +283,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Measure how faithfully characters follow real drivers.")
     parser.add_argument("--media", type=Path, default=Path("../shared/media"), help="has characters/ and driving/")
     parser.add_argument("--pairs", nargs="*", help="CHARACTER:DRIVER without endings; default: all 20")
+    parser.add_argument("--pictures", nargs="*", help="names or files; default: the four of the 20 pairs")
+    parser.add_argument("--clips", nargs="*", help="names or files; default: the five of the 20 pairs")
+    parser.add_argument("--plain", action="store_true", help="each pair without calibration too")
     parser.add_argument("--max-frames", type=int, default=0, help="first N frames of each driver; 0 is all")
     parser.add_argument("--models", type=Path, help="folder with face_landmarker.task; default: where faceshot looks")
     parser.add_argument("--smoothing", type=float, help="as motion.smoothing; default: the program's")
@@ -272,29 +298,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.sheets:
         args.sheets.mkdir(parents=True, exist_ok=True)
 
-    pairs = [tuple(p.split(":")) for p in args.pairs or [f"{c}:{d}" for d in DRIVERS for c in CHARACTERS]]
+    pictures, clips = args.pictures or CHARACTERS, args.clips or DRIVERS
+    pairs = [tuple(p.split(":")) for p in args.pairs] if args.pairs else [(c, d) for d in clips for c in pictures]
     settings = MotionSettings(mirror=False)
     if args.smoothing is not None:
         settings = MotionSettings(mirror=False, smoothing=args.smoothing)
     results: list[PairResult] = []
     tracked: dict[str, tuple[float, list[FaceState]]] = {}
     for character, driver in pairs:
-        clip = args.media / "driving" / f"{driver}.mp4"
+        clip, picture = _at(args.media / "driving", driver, ".mp4"), _at(args.media / "characters", character, ".jpg")
+        if picture == clip:
+            continue  # `reenactment` does that
         if driver not in tracked:
             fps, images = read_frames(clip, args.max_frames)
             tracked[driver] = fps, track_all(images, fps, args.models)
         fps, states = tracked[driver]
-        sheet = args.sheets / f"{character}x{driver}.png" if args.sheets else None
-        picture = args.media / "characters" / f"{character}.jpg"
-        result = measure_pair(
-            picture, clip, states, fps, models=args.models, settings=settings, sheet=sheet, live=args.live
-        )
-        results.append(result)
-        print(f"{character} x {driver}: {result.mean_r:.3f}, {result.seconds:.0f} s", file=sys.stderr, flush=True)
+        for plain in (True, False) if args.plain else (False,):
+            sheet = None if plain or not args.sheets else args.sheets / f"{picture.stem}x{clip.stem}.png"
+            result = measure_pair(
+                picture,
+                clip,
+                states,
+                fps,
+                models=args.models,
+                settings=settings,
+                sheet=sheet,
+                live=args.live,
+                plain=plain,
+            )
+            results.append(result)
+            print(
+                f"{result.character} x {driver}: {result.mean_r:.3f}, {result.seconds:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
 
+    print(markdown(results))
+    if args.plain:
+        before, after = (np.nanmean([one.mean_r for one in results[first::2]]) for first in (0, 1))
+        print(f"\nmean r without calibration {before:.3f}, with it {after:.3f}")
+        results = results[1::2]
     mean_r = float(np.mean([one.mean_r for one in results]))
     found = min(one.found for one in results)
-    print(markdown(results))
     least = min(results, key=lambda one: one.mean_r)
     gains = [
         f"{one.character} × {one.driver} {name} {one.signals[name].gain:.2f}"

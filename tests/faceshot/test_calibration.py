@@ -11,7 +11,7 @@ import pytest
 
 from faceshot import calibration
 from faceshot.animators.warp import WarpAnimator
-from faceshot.animators.warp.response import N_FEATURES, RESPONSE, SHUT_AT, as_logit
+from faceshot.animators.warp.response import BENDS, LID_STEPS, LIDS, N_FEATURES, RESPONSE, SHUT_AT, as_logit, kinship
 from faceshot.calibration import calibrated, can_calibrate
 from faceshot.character import open_character, read_character, resize, write_character
 from faceshot.pictures import flatten
@@ -31,22 +31,69 @@ def test_a_linear_response_is_found_also_where_readings_end() -> None:
     rest = np.array([floor + 1, floor - 1.0, 0.0, 10.0, -2.0, 1.0])
     read = rest + seen @ weights
     read[:, :3] = np.maximum(read[:, :3], floor - 0.1)  # no less can be read
-    table = calibration._fit(seen, read)
-    assert np.abs(table[1:-2, 2:] - weights[:, 2:]).max() < 0.1
+    table, _ = calibration._fit(seen, read)
+    assert np.abs(table[1:-2, 2:] - weights[:, 2:]).max() < 0.2
     # Two thirds of the smiles read say only "none": the plain fit makes half of them, this one most.
     plain = np.linalg.lstsq(np.c_[np.ones(len(seen)), seen], read, rcond=None)[0]
     assert plain[2, 1] < 0.6 * weights[1, 1] < 0.7 * weights[1, 1] < table[2, 1] < 1.1 * weights[1, 1]
-    np.testing.assert_allclose(table[0, 2:], rest[2:], atol=1e-4)  # at rest the model says what was seen
-    assert table[0, 1] <= floor + 1e-6  # and for a smile that nobody sees: less than the least
 
 
-def test_probes_begin_at_rest_and_are_always_the_same() -> None:
+def test_at_rest_the_model_says_what_was_seen_there() -> None:
+    chance = np.random.default_rng(2)
+    seen, read = chance.normal(0, 1, (90, N_FEATURES)), chance.normal(0, 1, (90, 6))
+    seen[0] = 0
+    read[0, 1] = as_logit(SHUT_AT) - 0.1  # a smile that nobody sees
+    table, bends = calibration._fit(seen, read)
+    model = table[0] + kinship(np.zeros((1, N_FEATURES)), bends[:, :N_FEATURES])[0] @ bends[:, N_FEATURES:]
+    np.testing.assert_allclose(model[2:], read[0, 2:], atol=1e-4)
+    assert model[1] <= as_logit(SHUT_AT) + 1e-5
+
+
+def test_readings_that_bend_are_followed_and_doubted_by_what_was_not_looked_at() -> None:
+    chance = np.random.default_rng(3)
+    seen = chance.normal(0, 0.6, (160, N_FEATURES))
+    seen[0] = 0
+    noise = 0.1
+    read = np.zeros((160, 6))
+    read[:, 3] = 3.0 * np.maximum(seen[:, 0], 0.0) ** 2 + chance.normal(0, noise, 160)
+    read[:, 4] = chance.normal(0, 1.0, 160)
+    table, bends = calibration._fit(seen, read)
+
+    def model(motions: np.ndarray) -> np.ndarray:
+        bent = kinship(motions, bends[:, :N_FEATURES]) @ bends[:, N_FEATURES:]
+        return table[0] + motions @ table[1 : 1 + N_FEATURES] + bent
+
+    unseen = chance.normal(0, 0.6, (200, N_FEATURES))
+    truth = 3.0 * np.maximum(unseen[:, 0], 0.0) ** 2
+    straight = np.polyval(np.polyfit(unseen[:, 0], truth, 1), unseen[:, 0])
+    missed = float((model(unseen)[:, 3] - truth).std())
+    assert missed < 0.85 * float((straight - truth).std())
+    assert missed < 1.5 * table[-1, 3]  # the doubt is honest
+    assert table[-1, 4] > 0.95  # nothing is known where there is nothing but noise
+
+
+def test_lids_are_drawn_so_that_half_shut_reads_as_half_shut() -> None:
+    steps = np.array(LID_STEPS)
+    quick = calibration._lids_for(np.array([0.7, 0.69, 0.66, 0.5, 0.2, 0.05]))  # reads shut too soon
+    late = calibration._lids_for(np.array([0.7, 0.4, 0.2, 0.05, 0.02, 0.0]))
+    assert (quick[1:-1] > steps[1:-1]).all() and (late[1:-1] < steps[1:-1]).all()
+    for drawn in (quick, late):
+        assert drawn[0] == 0 and drawn[-1] == 1 and (np.diff(drawn) > 0).all()
+    blind = calibration._lids_for(np.array([0.1, 0.1, 0.1, 0.1, 0.05, 0.05]))
+    np.testing.assert_allclose(blind, steps)
+    np.testing.assert_allclose(calibration._lids_for(np.array([np.nan, 0.5, 0.4, 0.3, 0.2, 0.0])), steps)
+
+
+def test_probes_are_always_the_same_and_go_without_jumps() -> None:
     miso = open_character("miso")
-    first, again = (list(calibration._probes(miso)) for _ in range(2))
-    assert (first[0].expression_xy == miso.points_xy).all()
+    first, again = (calibration._probes(miso) for _ in range(2))
     assert all((a.expression_xy == b.expression_xy).all() for a, b in zip(first, again, strict=True))
-    turns = np.array([drive.head.rotation for drive in first[1:]])
+    turns = np.array([drive.head.rotation for drive in first])
     assert np.degrees(turns.std(axis=0)).min() > 3
+    places = np.array([drive.points_xy[27] for drive in first])
+    by_chance = np.random.default_rng(0).permutation(places)
+    steps, leaps = (np.linalg.norm(np.diff(path, axis=0), axis=1).mean() for path in (places, by_chance))
+    assert steps < 0.6 * leaps
 
 
 def test_what_nobody_can_measure_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +129,8 @@ def test_a_face_is_calibrated_once_and_kept_in_its_file(
     assert calibrated(known, shared_models) is known
     write_character(known, tmp_path / "cartoon.faceshot")
     back = resize(read_character(tmp_path / "cartoon.faceshot"), 200)
-    np.testing.assert_array_equal(back.arrays[RESPONSE], known.arrays[RESPONSE])
+    for name in (RESPONSE, BENDS, LIDS):
+        np.testing.assert_array_equal(back.arrays[name], known.arrays[name])
 
 
 @pytest.mark.media

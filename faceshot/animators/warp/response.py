@@ -25,6 +25,9 @@ from faceshot.rest_pose import head_axes
 from faceshot.types import Character, Drive, Float32, HeadMotion
 
 __all__ = [
+    "BENDS",
+    "LIDS",
+    "LID_STEPS",
     "N_FEATURES",
     "N_READINGS",
     "RESPONSE",
@@ -34,17 +37,30 @@ __all__ = [
     "control_moves",
     "features",
     "from_logit",
+    "kinship",
 ]
 
 RESPONSE: Final = "scale_free.response"
 """Name of a character's array (`Character.arrays`): rows are the rest readings that the model says, the weights of the
 features, the rest readings as measured, and what the model leaves unexplained (standard deviation)."""
+BENDS: Final = "scale_free.response_bends"
+"""How readings bend away from the linear model: features of a look, then its weight for each reading, one look a row. A
+motion's reading has each look's weight by `kinship`."""
+LIDS: Final = "scale_free.response_lids"
+"""How far the character's eyes are drawn open for a performer's at `LID_STEPS`."""
+LID_STEPS: Final = (0.0, 0.15, 0.3, 0.5, 0.75, 1.0)
 N_READINGS: Final = 6
 N_FEATURES: Final = 17
 _SPANS: Final = np.array(
     [*(0.1, 0.1, 0.05, 0.1, 0.05, 0.05, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03), 0.5, 0.05, 0.1, 0.1, 0.1]
 )
 _POSE: Final = slice(14, 17)
+_REACH: Final = 3.0
+"""How far apart motions are that have little to do with each other, in features."""
+_SIDED: Final = np.array(
+    [1.3, 1.3, 1, 1, 0.5, 1, 0.5, 1, 1, 0.5, 0.5, 0.5, 1, 0.5, 1, 1, 1]
+)  # rare or small ones count half
+_SCALES: Final = _SIDED / _REACH
 
 _SOFT: Final = 0.04
 SHUT_AT: Final = 0.012
@@ -66,12 +82,13 @@ _CONTROLS: Final[tuple[dict[tuple[int, ...], tuple[float, float]], ...]] = (
 _LIPS, _CHIN, _CORNERS, _BROWS = range(4)
 _FOR: Final = np.array([0, 0, 1, 2])  # the reading that each is there for; what it does to others is only reckoned with
 _LEAST: Final = np.array([0.0, -0.35, -1.0, -1.0])
-_MOST: Final = np.array([0.8, 0.35, 1.0, 1.0])
+_MOST: Final = np.array([1.2, 0.35, 1.0, 1.0])
 _SWEEPS: Final = 3
+_ROUNDS: Final = 3
 _CLOSES_BY, _OPENS_BY = 0.4, 1.3  # of the performer's opening
 _TURNS_BY, _TURNS_OWN = 0.05, 0.5  # radians, and share of the performer's turn
-_CROSSTALK: Final = 0.65
-"""How much of what the expression does to the head's readings is taken back: the model is no better than that."""
+_TAKEN_BACK: Final = 0.65
+"""How much of what the expression does to the head's readings is taken back when nothing says how sure the model is."""
 
 
 def as_logit(reading: Any) -> Any:
@@ -86,6 +103,13 @@ def from_logit(logit: Any) -> Any:
 
 
 _FLOOR, _TOP = float(as_logit(SHUT_AT)), float(as_logit(_FULL_AT))
+
+
+def kinship(a: F64, b: F64) -> F64:
+    """(n, m) how much each of `a` (n, 17) has to do with each of `b` (m, 17): 1 for the same, 0 far away."""
+    a, b = a * _SCALES, b * _SCALES
+    apart = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2.0 * (a @ b.T)
+    return np.asarray(np.exp(-0.5 * np.maximum(apart, 0.0)))
 
 
 def features(frame: FaceFrame, delta: Float32, drive: Drive) -> F64:
@@ -121,13 +145,27 @@ class Response:
 
     Args:
         table: see `RESPONSE`.
+        bends: see `BENDS`.
+        lids: see `LIDS`.
     """
 
-    def __init__(self, table: Float32, character: Character, frame: FaceFrame, expression: Expression) -> None:
+    def __init__(
+        self,
+        table: Float32,
+        bends: Float32,
+        lids: Float32,
+        character: Character,
+        frame: FaceFrame,
+        expression: Expression,
+    ) -> None:
         self._frame, self._expression, self._axes = frame, expression, head_axes(character)
         table = table.astype(np.float64)
         self._model_rest, weights = table[0], table[1 : 1 + N_FEATURES].T
         self._weights = weights
+        self._looks, self._bends = bends[:, :N_FEATURES].astype(np.float64), bends[:, N_FEATURES:].astype(np.float64)
+        self._lids = lids.astype(np.float64)
+        self._scaled = self._looks * _SCALES
+        self._norms = 0.5 * (self._scaled * self._scaled).sum(axis=1)
         self._rest, unsure = table[-2], table[-1]
         self._rest_reading = from_logit(self._rest[:3])
         self._moves = control_moves(frame)
@@ -137,13 +175,23 @@ class Response:
         by_control = weights @ self._adds.T
         self._turns = weights[3:, _POSE]  # degrees by features of rotation
         self._straight = np.linalg.solve(self._turns.T @ self._turns + 0.5 * np.eye(3), self._turns.T)
-        self._pose_by_control = by_control[3:]
         # What the tracker hardly sees on this face is not forced: the effect of a control against the model's doubt.
         self._cross = by_control[_FOR]  # (controls, controls): effect of each on the reading that the other is for
         own = np.maximum(np.diag(self._cross), 0.0)
-        np.fill_diagonal(self._cross, 0.0)
+        self._others = self._cross - np.diag(np.diag(self._cross))
         self._strength = own / (own * own + np.maximum(unsure[_FOR], 0.25) ** 2)
         self._open = expression.mouth_is_open
+        self._taken_back = self._sure_of_turns(unsure[3:])
+
+    def _sure_of_turns(self, unsure: F64) -> F64:
+        """(3,) how much of what the expression does to the head's readings is taken back: what the model explains of
+        it against its doubt."""
+        if not len(self._looks):
+            return np.full(3, _TAKEN_BACK)
+        bent = kinship(self._looks, self._looks) @ self._bends[:, 3:]
+        done = self._looks @ self._weights[3:].T - self._looks[:, _POSE] @ self._turns.T + bent
+        explained = (done * done).mean(axis=0)
+        return np.asarray(explained / np.maximum(explained + unsure**2, 1e-9))
 
     @classmethod
     def of(cls, character: Character, frame: FaceFrame, expression: Expression) -> Response | None:
@@ -151,36 +199,61 @@ class Response:
         table = character.arrays.get(RESPONSE)
         if table is None or table.shape != (N_FEATURES + 3, N_READINGS) or not np.isfinite(table).all():
             return None
-        return cls(np.clip(table, -100.0, 100.0), character, frame, expression)
+        bends, lids = character.arrays.get(BENDS), character.arrays.get(LIDS)
+        if (
+            bends is None
+            or bends.ndim != 2
+            or bends.shape[1] != N_FEATURES + N_READINGS
+            or not np.isfinite(bends).all()
+        ):
+            bends = np.zeros((0, N_FEATURES + N_READINGS), np.float32)
+        if lids is None or lids.shape != (len(LID_STEPS),) or not (np.diff(lids) >= 0).all():
+            lids = np.array(LID_STEPS, np.float32)
+        table, bends = np.clip(table, -100.0, 100.0), np.clip(bends, -100.0, 100.0)
+        return cls(table, bends, lids, character, frame, expression)
+
+    def _seen(self, motion: F64) -> F64:
+        """(6,) readings of a motion's features, as the model has them (by `kinship`, its constant part made once)."""
+        near = motion * _SCALES
+        alike = np.exp(self._scaled @ near - self._norms - 0.5 * float(near @ near))
+        return np.asarray(self._model_rest + self._weights @ motion + alike @ self._bends)
 
     def corrected(self, drive: Drive) -> Drive:
         """A drive whose picture is read as the performer was."""
+        drive = replace(drive, lids=self._drawn_lids(drive.lids))
         delta = self._expression.displacements(drive.expression_xy)
         now = features(self._frame, delta, drive)
-        # The head first, without what expressions do to its readings: it says how the expressions will be read.
         wanted = np.degrees(self._axes.T @ np.nan_to_num(drive.head.rotation.astype(np.float64)))
         own = now[_POSE]
-        turn = _within(self._straight @ wanted - own, own)
-        seen = self._model_rest + self._weights @ now
-        missing = self._missing(seen[:3] + self._weights[:3, _POSE] @ turn, drive.readings)
         most, least = _MOST.copy(), _LEAST.copy()
         opening = max(float(now[0]), 0.0)  # the lips' control opens by 0.1 face widths, as the feature's span is
         least[_LIPS] = -_CLOSES_BY * opening - (0.3 if self._open else 0.0)
         most[_LIPS] = min(_OPENS_BY * opening, _MOST[_LIPS])
-        added = np.zeros(len(_CONTROLS))
-        for _ in range(_SWEEPS):
-            for control, effects in enumerate(self._cross):
-                still = missing[_FOR[control]] - effects @ added
-                added[control] = min(max(still * self._strength[control], least[control]), most[control])
         _, _, brows, mouth = drive.gains
-        added *= (min(mouth, 1.0), min(mouth, 1.0), min(mouth, 1.0), min(brows, 1.0))
-
-        rest_of_pose = seen[3:] - self._rest[3:] - self._turns @ own + self._pose_by_control @ added
-        turn = _within(self._straight @ (wanted - _CROSSTALK * rest_of_pose) - own, own) * min(drive.gains[0], 1.0)
+        gains = np.minimum((mouth, mouth, mouth, brows), 1.0)
+        added = np.zeros(len(_CONTROLS))
+        # The head first, without what expressions do to its readings: it says how the expressions will be read.
+        turn = _within(self._straight @ wanted - own, own)
+        for _ in range(_ROUNDS):
+            motion = now + added @ self._adds
+            motion[_POSE] += turn
+            missing = self._missing(self._seen(motion)[:3], drive.readings)[_FOR] + self._cross @ added
+            for _ in range(_SWEEPS):
+                for control, effects in enumerate(self._others):
+                    still = missing[control] - effects @ added
+                    added[control] = min(max(still * self._strength[control], least[control]), most[control])
+            motion = now + (added * gains) @ self._adds
+            motion[_POSE] += turn
+            rest_of_pose = self._seen(motion)[3:] - self._rest[3:] - self._turns @ motion[_POSE]
+            turn = _within(self._straight @ (wanted - self._taken_back * rest_of_pose) - own, own)
+        added, turn = added * gains, turn * min(drive.gains[0], 1.0)
         expression = drive.expression_xy + np.tensordot(added, self._moves, 1)
         rotation = np.nan_to_num(drive.head.rotation) + turn * _SPANS[_POSE]
         head = HeadMotion(rotation.astype(np.float32), drive.head.translation, drive.head.scale)
         return replace(drive, expression_xy=expression.astype(np.float32), head=head)
+
+    def _drawn_lids(self, lids: Float32) -> Float32:
+        return np.where(lids < 1.0, np.interp(lids, LID_STEPS, self._lids), lids).astype(np.float32)
 
     def _missing(self, seen: F64, readings: Float32) -> F64:
         """How much more (logits) jaw, smile and brows should read."""

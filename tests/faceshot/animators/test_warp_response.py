@@ -11,6 +11,8 @@ from faceshot.animators.warp import WarpAnimator
 from faceshot.animators.warp.animator import _prepare
 from faceshot.animators.warp.frame import face_frame
 from faceshot.animators.warp.response import (
+    BENDS,
+    LIDS,
     N_FEATURES,
     N_READINGS,
     RESPONSE,
@@ -20,7 +22,7 @@ from faceshot.animators.warp.response import (
     features,
     from_logit,
 )
-from faceshot.types import Character, Drive, HeadMotion
+from faceshot.types import Drive, HeadMotion
 from tests.faceshot.animators.drawn import character, jaw, smile
 
 WHO = character()
@@ -40,8 +42,9 @@ def table(unsure: float = 0.2) -> np.ndarray:
     return made
 
 
-def response(made: np.ndarray, who: Character = WHO) -> Response:
-    puppet = _prepare(replace(who, arrays={RESPONSE: made}))
+def response(made: np.ndarray, bends: np.ndarray | None = None, lids: np.ndarray | None = None) -> Response:
+    arrays = {RESPONSE: made, BENDS: bends, LIDS: lids}
+    puppet = _prepare(replace(WHO, arrays={name: array for name, array in arrays.items() if array is not None}))
     assert puppet.response is not None
     return puppet.response
 
@@ -124,6 +127,44 @@ def test_an_expression_that_looks_like_a_nod_is_nodded_back() -> None:
     corrected = response(made).corrected(talking)
     assert -0.06 < corrected.head.rotation[0] < -0.005
     assert abs(seen(made, corrected)[3] - made[-2, 3]) < abs(seen(made, talking)[3] - made[-2, 3]) * 0.7
+
+
+def test_bends_are_corrected_where_the_linear_model_knows_nothing() -> None:
+    made = table()
+    talking = drive(jaw(6.0), (0.3, 0, 0))
+    at = features(FRAME, _prepare(WHO).expression.displacements(talking.expression_xy), talking)
+    bends = np.zeros((2, N_FEATURES + N_READINGS), np.float32)
+    bends[0, :N_FEATURES], bends[0, N_FEATURES + 3] = at, 3.0  # there a nod of three degrees is read
+    bends[1, :N_FEATURES], bends[1, N_FEATURES + 3] = 50.0, 3.0  # far away from all that is done here
+    corrected = response(made, bends=bends).corrected(talking)
+    assert -0.06 < corrected.head.rotation[0] < -0.02
+    assert response(made, bends=bends[1:]).corrected(talking).head.rotation[0] == pytest.approx(
+        response(made).corrected(talking).head.rotation[0], abs=1e-6
+    )
+
+
+def test_lids_follow_their_curve_and_wide_eyes_stay_wide() -> None:
+    lids = np.array([0.0, 0.3, 0.5, 0.7, 0.9, 1.0], np.float32)
+    corrects = response(table(), lids=lids)
+    for asked, drawn in ((0.0, 0.0), (0.15, 0.3), (0.5, 0.7), (1.0, 1.0), (1.4, 1.4)):
+        out = corrects.corrected(drive(lids=np.array([asked, 1.0], np.float32))).lids
+        np.testing.assert_allclose(out, [drawn, 1.0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        {BENDS: np.full((3, N_FEATURES + N_READINGS), np.nan, np.float32), LIDS: np.ones(3, np.float32)},
+        {BENDS: np.zeros((3, 4), np.float32), LIDS: np.linspace(1, 0, 6, dtype=np.float32)},
+        {LIDS: np.full(6, np.nan, np.float32)},
+    ],
+)
+def test_without_usable_bends_and_lids_the_linear_model_remains(damaged: dict[str, np.ndarray]) -> None:
+    half = drive(jaw(3.0), (0.4, 0.2, 0), lids=np.full(2, 0.5, np.float32))
+    puppet = _prepare(replace(WHO, arrays={RESPONSE: table(), **damaged}))
+    assert puppet.response is not None
+    out, plain = puppet.response.corrected(half), response(table()).corrected(half)
+    assert (out.expression_xy == plain.expression_xy).all() and (out.lids == half.lids).all()
 
 
 def test_groups_turned_off_stay_off() -> None:
