@@ -275,6 +275,21 @@ def test_a_full_memory_is_one_rung_down_in_the_same_call_and_for_good():
     assert animator.rung == 1, "not tried again"
 
 
+def test_a_rung_whose_own_beginning_does_not_fit_is_passed_by():
+    animator, puppet = graded(fits_from=1, speed=10)
+    take = animator.take_rung
+
+    def full_on_the_first(rung):
+        take(rung)
+        if rung == 1:
+            raise OutOfMemory("The card is still full.", "Close something.")
+
+    animator.take_rung = full_on_the_first
+    [pictures] = play(puppet, 1)
+    assert len(pictures) and animator.rung == 2 and not animator.closed
+    assert puppet.message == "Drawing with half: The card is still full."
+
+
 def test_a_memory_that_is_full_on_every_rung_is_a_case_for_warp():
     animator, puppet = graded(fits_from=9)
     [pictures] = play(puppet, 1)

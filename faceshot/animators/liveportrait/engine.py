@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from faceshot.animators.gpu_faults import is_out_of_memory, let_go
 from faceshot.animators.liveportrait.blocks import call
 from faceshot.animators.liveportrait.checkpoints import Networks, Variant, load_networks
 from faceshot.animators.liveportrait.crop import CROP_PX, NETWORK_PX
@@ -79,16 +80,13 @@ def out_of_memory_is_said() -> Iterator[None]:
     """Turn running out of memory into two lines that say what to do."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        let_go(error)  # what is tried next needs the room
         raise DeviceError(
             "LivePortrait ran out of memory; it takes about 2 GB on a GPU in fp16 and 3 GB on a CPU.",
-            "Close other programs, use --set animator.liveportrait.precision=fp16, or --animator warp.",
-        ) from error
-    except RuntimeError as error:
-        if "alloc" not in str(error) or "memory" not in str(error):
-            raise
-        raise DeviceError(
-            "LivePortrait ran out of memory; it takes about 3 GB on a CPU.", "Close other programs, or --animator warp."
+            "Close other programs, use --set animator.liveportrait.precision=fp16 on a GPU, or --animator warp.",
         ) from error
 
 

@@ -24,7 +24,6 @@ __all__ = [
     "LADDER",
     "c_in",
     "check_sigmas",
-    "clean",
     "few_sigmas",
     "matched",
     "statistics",
@@ -67,11 +66,6 @@ def c_in(sigma: float) -> float:
 def timestep(sigma: float) -> float:
     """The network's time for a sigma."""
     return 0.25 * math.log(sigma)
-
-
-def clean(x: Tensor, out: Tensor, sigma: float) -> Tensor:
-    """D: the latents without noise that the network's output means."""
-    return x * (1 / (sigma**2 + 1)) - out * (sigma / math.sqrt(sigma**2 + 1))
 
 
 def matched(latents: Tensor, mean: Tensor, std: Tensor, strength: float) -> Tensor:
