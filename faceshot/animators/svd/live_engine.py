@@ -7,6 +7,7 @@ character.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,9 @@ def open_engine(folder: Path | None, settings: LiveSettings, progress: Progress 
         files = find_files(folder, fast=True)
         decoder = load_decoder(folder)
         _check_speed(files, device, settings)
+        if device.type == "cpu":
+            # The tracker works beside it; threads that spin for one that has no core bring all to a standstill.
+            torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) - 1)))
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             half = 1.0 if dtype != torch.float32 else 2.0
