@@ -111,7 +111,7 @@ def calibrated(character: Character, folder: Path | None = None) -> Character:
     """The character with its response (`faceshot.animators.warp.response`) among its arrays; the character itself when
     that cannot be measured: no model at hand, landmarks made by hand, or a face that trackers lose as it moves.
 
-    Takes two to four seconds. Deterministic.
+    Takes about five seconds. Deterministic.
     """
     if not can_calibrate(character, folder):
         return character
