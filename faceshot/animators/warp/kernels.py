@@ -485,6 +485,8 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
                     share = _share(eye.disc, ix, iy)
                     if held != wanted:
                         share *= _unit(eye.iris[2] + 0.5 - np.hypot(s + across - eye.iris[0], wanted - eye.iris[1]))
+                    # The lids' own edges stay over it.
+                    share *= _unit(from_t - u - eye.rim_up + 1.0) * _unit(low - eye.rim_down - from_t + 1.0)
                     if share > 0:
                         cr, cg, cb = _colour(eye.patch, ix, iy)
                         er, eg, eb = er + share * (cr - er), eg + share * (cg - eg), eb + share * (cb - eb)
