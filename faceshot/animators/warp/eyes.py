@@ -25,12 +25,21 @@ class Eye:
 
     Args:
         pupil: (2,) where it rests; None if there is none that can glance.
+        nose: see `make_lid_skin`.
     """
 
-    def __init__(self, rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float, pupil: F64 | None) -> None:
+    def __init__(
+        self,
+        rgba: UInt8,
+        lids: Lids,
+        kind: CharacterKind,
+        brow_half: float,
+        pupil: F64 | None,
+        nose: F64 | None = None,
+    ) -> None:
         self.lids = lids
         self._looks = pupil is not None
-        skin = make_lid_skin(rgba, lids, kind, brow_half)
+        skin = make_lid_skin(rgba, lids, kind, brow_half, nose)
         iris = None
         if pupil is not None and not lids.style.squash:
             iris = find_iris(skin.patch, skin.origin, lids, pupil)
@@ -136,4 +145,5 @@ def make_eye(
     seen_brow = points[brow] if visible[brow].all() else None
     lids = Lids(rgba, p[[0, 3]], p[[1, 2]], p[[5, 4]], seen_brow, kind, lidded=lidded)
     brow_half = min(0.06 * frame.width, 0.35 * lids.above)
-    return Eye(rgba, lids, kind, brow_half, points[68 + side] if visible[68 + side] else None)
+    nose = points[31:36][visible[31:36]]
+    return Eye(rgba, lids, kind, brow_half, points[68 + side] if visible[68 + side] else None, nose)
