@@ -155,9 +155,9 @@ def _tilted(local: F64, rest: F64, width: float) -> F64:
 
 
 def _ball_depth(nodes: Float32, ball: Ball) -> F64:
-    """A cap that meets the outline with depth 0 and a slope that 38 degrees do not fold."""
+    """A cap that runs out flat at the outline, which stays round on a coarse grid; no slope that 38 degrees fold."""
     r2 = (((nodes - ball.centre) / ball.radii) ** 2).sum(-1)
-    return 0.72 * float(ball.radii.mean()) * np.clip(1 - r2, 0, 1)
+    return 0.9 * float(ball.radii.mean()) * np.clip(1 - r2, 0, 1) ** 2
 
 
 def fit_ball(alpha: UInt8, points: F64, visible: NDArray[np.bool_], frame: FaceFrame) -> Ball | None:
