@@ -31,12 +31,12 @@ def _both(**values: float) -> dict[str, float]:
 PRESETS: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType(
     {
         "smile": _both(mouthSmile=0.95, eyeSquint=0.5) | {"browInnerUp": 0.15},
-        "laugh": _both(mouthSmile=0.9, eyeBlink=0.75) | {"jawOpen": 0.45, "browInnerUp": 0.3},
-        "angry": _both(browDown=1.0, mouthFrown=0.6, eyeSquint=0.6),
+        "laugh": _both(mouthSmile=0.9, eyeBlink=1.0) | {"jawOpen": 0.45, "browInnerUp": 0.3},
+        "angry": _both(browDown=1.0, browOuterUp=0.75, mouthFrown=0.7, eyeSquint=0.7),  # brows down to the nose
         "sad": _both(mouthFrown=0.9, eyeSquint=0.4) | {"browInnerUp": 1.0},
         "surprised": _both(eyeWide=1.0, browOuterUp=0.9) | {"browInnerUp": 0.9, "jawOpen": 0.45, "mouthFunnel": 0.3},
         "wink": {"eyeBlinkLeft": 1.0, "mouthSmileLeft": 0.8, "mouthSmileRight": 0.35, "browOuterUpRight": 0.3},
-        "kiss": _both(eyeBlink=0.5) | {"mouthPucker": 1.0},
+        "kiss": _both(eyeBlink=1.0) | {"mouthPucker": 1.0},
         "sleepy": _both(eyeBlink=0.6, mouthFrown=0.15, browDown=0.1),
     }
 )

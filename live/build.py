@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from faceshot.types import Character, UInt8
 from live.clock import Clock, LoopClock
 from live.config import Config
 from live.errors import ConfigError, MissingExtra, SinkError, SourceError
-from live.show import Parts, Show
+from live.show import Parts, Show, keep_nothing
 from live.sources.phone import PHONE, PhoneInlet
 from live.stages import Sink, Source, Tracker
 from live.workers import ThreadWorker
@@ -75,8 +75,11 @@ class Loading:
         self.text = None if done >= total else f"Loading {self._kind}{count}: {what}"
 
 
-def build_show(config: Config) -> Show:
+def build_show(config: Config, keep: Callable[[Mapping[str, object]], None] | None = None) -> Show:
     """A show that is ready to run. Call it on the running event loop, whose time is the show's.
+
+    Args:
+        keep: see `live.show.Parts`; without it nothing is kept.
 
     Raises:
         ConfigError, SinkError: what the configuration asks for cannot be built. Characters, sources and models are
@@ -104,6 +107,7 @@ def build_show(config: Config) -> Show:
         calibrate=partial(calibrated, config=config),
         make_worker=ThreadWorker,
         phone=phone,
+        keep=keep or keep_nothing,
     )
     return Show(config, clock, parts, build_sinks(config, clock))
 

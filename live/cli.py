@@ -150,7 +150,7 @@ def live(
         "server.cert": cert,
         "server.key": key,
     }
-    chosen = commands.read_config(config, settings, options)
+    chosen = commands.read_config(config, settings, options, commands.kept_range())
     raise typer.Exit(commands.go_live(chosen, duration_s=duration, stats_json=stats_json))
 
 

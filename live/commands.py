@@ -21,6 +21,7 @@ __all__ = [
     "devices",
     "doctor",
     "go_live",
+    "kept_range",
     "models_list",
     "models_make_tiny",
     "models_pull",
@@ -32,20 +33,38 @@ __all__ = [
 OK, FAILED = 0, 1
 
 
-def read_config(file: Path | None, sets: Sequence[str] | None, options: Mapping[str, object]) -> Config:
-    """The configuration from a file, the environment, `--set` and options, the later winning."""
+def read_config(
+    file: Path | None,
+    sets: Sequence[str] | None,
+    options: Mapping[str, object],
+    kept: Mapping[str, object] | None = None,
+) -> Config:
+    """The configuration from what was kept, a file, the environment, `--set` and options, the later winning."""
     import os
 
-    return load_config(file, sets or (), options, os.environ)
+    return load_config(file, sets or (), options, os.environ, kept)
+
+
+def kept_range() -> Mapping[str, object]:
+    """What the card *Range* was set to in the last show; a damaged file is told and not used."""
+    from live.errors import LiveError
+    from live.kept_range import KeptRange
+
+    try:
+        return KeptRange().read()
+    except LiveError as error:
+        print(colour(f"{error.message} {error.hint}", YELLOW, sys.stderr), file=sys.stderr)
+        return {}
 
 
 def go_live(config: Config, duration_s: float | None, stats_json: Path | None) -> int:
     """A show in the terminal; Ctrl-C is its normal end."""
     import asyncio
 
+    from live.kept_range import KeptRange
     from live.onair import on_air
 
-    asyncio.run(on_air(config, duration_s, stats_json))
+    asyncio.run(on_air(config, duration_s, stats_json, KeptRange().keep))
     return OK
 
 

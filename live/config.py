@@ -284,6 +284,7 @@ def load_config(
     sets: Sequence[str] = (),
     options: Mapping[str, object] | None = None,
     environment: Mapping[str, str] | None = None,
+    kept: Mapping[str, object] | None = None,
 ) -> Config:
     """Read the whole configuration.
 
@@ -292,11 +293,12 @@ def load_config(
         sets: `a.b=c` texts of `--set`; `c` is a TOML value or a bare word.
         options: dotted key to value, from command line options; None values are left out.
         environment: usually `os.environ`; `FACESHOT_MODELS` is `models.folder`.
+        kept: dotted key to value, from the show before (`live.kept_range`); everything else wins over it.
 
     Raises:
         ConfigError: names place, key and value, and the nearest valid key.
     """
-    values: dict[str, tuple[object, str]] = {}
+    values = {key: (value, "kept from the show before") for key, value in (kept or {}).items()}
     if file is not None:
         values.update({key: (value, str(file)) for key, value in _flat(_read_toml(file))})
     for name, key in ENVIRONMENT.items():

@@ -1,9 +1,11 @@
-"""Files that are written whole or not at all: measurements, and secrets that only their owner may read."""
+"""Files that are written whole or not at all: measurements, what is kept of a user, and secrets that only their owner
+may read."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +13,18 @@ from typing import Any
 
 from live.errors import LiveError
 
-__all__ = ["check_writable", "write_json", "write_private"]
+__all__ = ["check_writable", "config_folder", "write_json", "write_private"]
+
+
+def config_folder() -> Path:
+    """Where this user's settings live; it need not be there yet."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return base / "faceshot"
 
 
 def check_writable(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,18 @@ ANNOUNCE_NS = 1_500_000_000
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-async def on_air(config: Config, duration_s: float | None = None, stats_json: Path | None = None) -> None:
+async def on_air(
+    config: Config,
+    duration_s: float | None = None,
+    stats_json: Path | None = None,
+    keep: Callable[[Mapping[str, object]], None] | None = None,
+) -> None:
     """Run a show until it ends by itself, after `duration_s`, or on Ctrl-C; then print the summary.
 
     Args:
         stats_json: where to write the measurements (those of `/api/stats`; of viewers and drivers those that are still
             connected at the end), whole or not at all; its folder is checked before the show.
+        keep: see `live.show.Parts`.
 
     Raises:
         FaceshotError: the show cannot start, or the file cannot be written.
@@ -47,7 +53,7 @@ async def on_air(config: Config, duration_s: float | None = None, stats_json: Pa
     try:
         if sock is not None:  # a free port has its number only now, and hints of outputs name it
             config = with_changes(config, {"server.port": sock.getsockname()[1]})
-        show = build_show(config)
+        show = build_show(config, keep)
     except BaseException:
         for opened in (sock, lan.sock if lan else None):
             if opened is not None:

@@ -27,6 +27,7 @@ from live.edges import Fanout, Packet
 from live.errors import ConfigError, LiveError, SourceError, first_of
 from live.face_finder import FaceFinder
 from live.feed import Feed
+from live.kept_range import KEPT_KEYS
 from live.pipeline import Pipeline
 from live.puppet import Puppet, prepare
 from live.sinks.canvas import parse_background
@@ -35,7 +36,7 @@ from live.stages import Sink, Source, Styled, Tracker
 from live.stats import Stats
 from live.workers import Worker
 
-__all__ = ["Parts", "Show", "motion_settings"]
+__all__ = ["Parts", "Show", "keep_nothing", "motion_settings"]
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,10 @@ UPLOADS = 8  # dropped pictures that stay at hand
 
 def _as_it_is(character: Character) -> Character:
     return character
+
+
+def keep_nothing(changes: Mapping[str, object]) -> None:
+    """The next show begins as this one did."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class Parts:
         calibrate: a character to the same with what its animator would like to know of it; takes seconds, so
             characters go on air without.
         phone: the inlet that `make_source` uses for `phone`.
+        keep: gets the settings of the card *Range* that were changed, by dotted key, for the next show.
         loading: what of the animator is being loaded now, for the user; None when nothing is.
     """
 
@@ -75,6 +81,7 @@ class Parts:
     make_worker: Callable[[str], Worker]
     calibrate: Callable[[Character], Character] = _as_it_is
     phone: PhoneInlet | None = None
+    keep: Callable[[Mapping[str, object]], None] = keep_nothing
     loading: Callable[[], str | None] = lambda: None
 
 
@@ -114,6 +121,8 @@ class Show:
         self._switching = asyncio.Lock()
         self._ready = asyncio.Event()
         self._new_on_air = asyncio.Event()  # a character that its animator may not know yet
+        self._to_keep: dict[str, object] = {}
+        self._has_to_keep = asyncio.Event()
         self._ended = False
         self._stop = asyncio.Event()
         self._puppet: Puppet | None = None
@@ -136,12 +145,13 @@ class Show:
                 fps = self.config.output.fps
                 sinks = [group.create_task(self._air.serve(sink, fps), name=sink.name) for sink in self._sinks]
                 ended = pipeline.start(group)
-                opening = group.create_task(self._begin())
+                around = [group.create_task(self._begin()), group.create_task(self._keep())]
                 stop = group.create_task(self._stop.wait())
                 await asyncio.wait([ended, stop], timeout=duration_s, return_when=asyncio.FIRST_COMPLETED)
                 self.stats.finish()
                 stop.cancel()
-                opening.cancel()
+                for task in around:
+                    task.cancel()
                 pipeline.finish()
                 await _bounded([ended, *sinks], DRAIN_S)
         except BaseExceptionGroup as errors:
@@ -153,6 +163,7 @@ class Show:
             if self._puppet is not None:
                 await _finish(render, self._puppet.close)
             await _finish(track, self._finder.close)
+            await self._keep_now()
             await self._calibrate_worker.close()
             await self._load_worker.close()
 
@@ -274,6 +285,9 @@ class Show:
                     sink.set_background(background)
         self.config = with_changes(self.config, changes)  # other changes may have come during the wait
         self._apply()
+        if kept := {key: value for key, value in changes.items() if key in KEPT_KEYS}:
+            self._to_keep |= kept
+            self._has_to_keep.set()
 
     def state(self) -> dict[str, Any]:
         """Everything the control page shows, ready for JSON."""
@@ -388,6 +402,22 @@ class Show:
                     await self._cast(spec, character)
                     if spec in self._uploads:
                         self._uploads[spec] = character
+
+    async def _keep(self) -> None:
+        """Until cancelled: whatever came while the last changes were written is written together."""
+        while await self._has_to_keep.wait():
+            self._has_to_keep.clear()
+            await self._keep_now()
+
+    async def _keep_now(self) -> None:
+        changes, self._to_keep = self._to_keep, {}
+        if not changes:
+            return
+        try:
+            await self._load_worker.run(self._parts.keep, changes)
+        except LiveError as error:
+            log.warning("%s", error)
+            self._message = str(error)
 
     def _new_feed(self, spec: str) -> Feed:
         async def make_source() -> Source:

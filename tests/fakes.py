@@ -16,7 +16,7 @@ from live.clock import Clock
 from live.config import Config, load_config
 from live.edges import Closed, Edge, Packet
 from live.errors import SinkError, SourceError
-from live.show import Parts, Show
+from live.show import Parts, Show, keep_nothing
 from live.sources.phone import PhoneInlet
 from live.stages import Sink, Source, SourceInfo, Tracker
 from live.workers import InlineWorker
@@ -266,6 +266,7 @@ def a_show(
     characters: Mapping[str, Character] | None = None,
     costs_ms: Mapping[str, float] | None = None,
     phone: PhoneInlet | None = None,
+    keep: Callable[[Mapping[str, object]], None] = keep_nothing,
     calibrate: Callable[[Character], Character] = lambda character: character,
 ) -> Show:
     """A show of fakes on the running virtual loop. The source `cam` and the character `dot` are on unless `sets` say
@@ -295,6 +296,7 @@ def a_show(
         make_fallback=make_fallback,
         make_worker=lambda name: InlineWorker(name, clock, (costs_ms or {}).get(name, 0.0)),
         phone=phone,
+        keep=keep,
         calibrate=calibrate,
     )
     return Show(config, clock, parts, sinks)

@@ -8,10 +8,8 @@ names every address of this machine and is made anew when one is missing or its 
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 import ssl
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,9 +18,9 @@ from typing import Any
 
 from live.clock import wall_clock
 from live.errors import ServerError
-from live.files import write_private
+from live.files import config_folder, write_private
 
-__all__ = ["Certificate", "certificate_for", "default_folder", "own_certificate"]
+__all__ = ["Certificate", "certificate_for", "own_certificate"]
 
 LIFETIME = timedelta(days=365)  # browsers take no more than 398 days
 RENEW_BEFORE = timedelta(days=30)
@@ -37,17 +35,6 @@ class Certificate:
     own: bool
 
 
-def default_folder() -> Path:
-    """Where the authority lives."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("APPDATA", Path.home() / "AppData" / "Roaming"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return base / "faceshot"
-
-
 def certificate_for(
     addresses: Sequence[str], cert: Path | None, key: Path | None, folder: Path | None = None
 ) -> Certificate:
@@ -57,7 +44,7 @@ def certificate_for(
         ServerError: a file is missing, unreadable, or the two do not belong together.
     """
     if cert is None and key is None:
-        return own_certificate(addresses, folder or default_folder())
+        return own_certificate(addresses, folder or config_folder())
     if cert is None or key is None:
         raise ServerError("A certificate and its key belong together.", "Give both: --cert FILE --key FILE")
     for path in (cert, key):

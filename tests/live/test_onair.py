@@ -20,7 +20,7 @@ from tests.live.server.test_seats import HandClock
 def test_a_free_port_is_known_to_those_who_name_the_address(monkeypatch):
     seen = []
 
-    def build(config):
+    def build(config, keep):
         seen.append(config.server.port)
         raise LiveError("no show today")
 

@@ -13,7 +13,7 @@ __all__ = ["Expression"]
 
 _JAW_SLIDES = as_float32(np.array([0, 0, 0, 0.1, 0.3, 0.6, 0.85, 1, 1, 1, 0.85, 0.6, 0.3, 0.1, 0, 0, 0]))
 # How much of a chin's motion is skin of this kind: drawn and stuffed jaws hardly drop, their mouths open.
-_JAW_DROPS: dict[CharacterKind, float] = {"human": 1.0, "animal": 0.6, "anime": 0.45, "toy": 0.35, "emoji": 0.15}
+_JAW_DROPS: dict[CharacterKind, float] = {"human": 1.0, "animal": 0.45, "anime": 0.2, "toy": 0.2, "emoji": 0.0}
 # How far brows may rise in face widths: what is drawn above them (a fringe, a cap) is not a layer of its own.
 _BROW_RISES: dict[CharacterKind, float] = {"human": 0.12, "animal": 0.08, "anime": 0.047, "toy": 0.08, "emoji": 0.10}
 # How narrow a pucker may make a mouth that is no pair of lips, as a share of its width.

@@ -25,15 +25,27 @@ class Eye:
 
     Args:
         pupil: (2,) where it rests; None if there is none that can glance.
+        nose: see `make_lid_skin`.
     """
 
-    def __init__(self, rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float, pupil: F64 | None) -> None:
+    def __init__(
+        self,
+        rgba: UInt8,
+        lids: Lids,
+        kind: CharacterKind,
+        brow_half: float,
+        pupil: F64 | None,
+        nose: F64 | None = None,
+    ) -> None:
         self.lids = lids
         self._looks = pupil is not None
-        skin = make_lid_skin(rgba, lids, kind, brow_half)
+        skin = make_lid_skin(rgba, lids, kind, brow_half, nose)
         iris = None
         if pupil is not None and not lids.style.squash:
             iris = find_iris(skin.patch, skin.origin, lids, pupil)
+        # A small iris has more room to look aside.
+        radius = 0.28 if iris is None else float(iris.circle[2]) / lids.width
+        self._furthest = min(0.16 + max(0.28 - radius, 0.0), 0.24)
         self._shape = _shape(lids, skin, iris)
 
     def is_still(self, opening: float, gaze: Float32) -> bool:
@@ -55,7 +67,7 @@ class Eye:
         width, height = self.lids.width, self.lids.height
         gaze_x = gaze_y = 0.0
         if self._glances(gaze):
-            gaze_x = _within(gaze[0], 0.16) * width
+            gaze_x = _within(gaze[0], self._furthest) * width
             gaze_y = _within(gaze[1], min(0.06, 0.15 * height / width)) * width
         draw_eye(out, where, box, self._shape, EyeNow(self.lids.table(opening), opening, gaze_x, gaze_y))
 
@@ -80,8 +92,8 @@ def _shape(lids: Lids, skin: LidSkin, iris: Iris | None) -> EyeShape:
         strip=lids.strip,
         above=lids.above,
         below=lids.below,
-        rim_up=style.pad_up * lids.height + 1.0,
-        rim_down=style.pad_down * lids.height + 1.0,
+        rim_up=style.pad_up * lids.height + 1.0 if iris is None else iris.rims[0],
+        rim_down=style.pad_down * lids.height + 1.0 if iris is None else iris.rims[1],
         white=skin.patch if iris is None else iris.white,
         disc=np.zeros((2, 2), np.uint8) if iris is None else iris.disc,
         iris=np.zeros(3, np.float32) if iris is None else iris.circle,
@@ -133,4 +145,5 @@ def make_eye(
     seen_brow = points[brow] if visible[brow].all() else None
     lids = Lids(rgba, p[[0, 3]], p[[1, 2]], p[[5, 4]], seen_brow, kind, lidded=lidded)
     brow_half = min(0.06 * frame.width, 0.35 * lids.above)
-    return Eye(rgba, lids, kind, brow_half, points[68 + side] if visible[68 + side] else None)
+    nose = points[31:36][visible[31:36]]
+    return Eye(rgba, lids, kind, brow_half, points[68 + side] if visible[68 + side] else None, nose)

@@ -24,8 +24,8 @@ _LIMITS = np.radians([28.0, 38.0, 35.0])  # pitch, yaw, roll
 _ASLANT = np.radians([22.0, 26.0])  # pitch and yaw, seen, beyond which the far cheek would fold
 _EASY, _MORE = 0.90, 0.05
 _LIMIT_SHIFT = 0.35  # face widths
-_NECK = 0.65  # length over which the head's motion fades out below the chin, face heights
-_BODY_FOLLOWS = 0.08  # share of the head's motion that the shoulders take part in
+_NECK = 0.5  # length over which the head's motion fades out below the chin, face heights
+_BODY_FOLLOWS = 0.05  # share of the head's motion that the shoulders take part in
 _UNFOLD_ROUNDS = 24  # at most; six do for the whole range of the bundled characters, most frames need none
 _BREATH = 0.012  # rise of the trunk's upper end in trunk heights
 
@@ -155,9 +155,9 @@ def _tilted(local: F64, rest: F64, width: float) -> F64:
 
 
 def _ball_depth(nodes: Float32, ball: Ball) -> F64:
-    """A cap that meets the outline with depth 0 and a slope that 38 degrees do not fold."""
+    """A cap that runs out flat at the outline, which stays round on a coarse grid; no slope that 38 degrees fold."""
     r2 = (((nodes - ball.centre) / ball.radii) ** 2).sum(-1)
-    return 0.72 * float(ball.radii.mean()) * np.clip(1 - r2, 0, 1)
+    return 0.9 * float(ball.radii.mean()) * np.clip(1 - r2, 0, 1) ** 2
 
 
 def fit_ball(alpha: UInt8, points: F64, visible: NDArray[np.bool_], frame: FaceFrame) -> Ball | None:
@@ -187,7 +187,7 @@ def membership(frame: FaceFrame, grid: Grid, bottom: float | None, *, whole: boo
     local = frame.local(nodes)
     below = local[..., 1] - frame.chin
     beside = np.abs(local[..., 0]) / frame.width
-    shoulders = np.maximum(beside - 0.40, 0) * _smooth(below / (0.3 * frame.height) + 0.5)
+    shoulders = 1.5 * np.maximum(beside - 0.40, 0) * _smooth(below / (0.3 * frame.height) + 0.5)
     reach = below + (0.8 * np.maximum(beside - 0.70, 0) + shoulders) * frame.width
     member = 1 - _smooth(reach / (_NECK * frame.height))
     # Where neck and shoulders take their share at once, long hair would be cut rather than bent.
@@ -207,10 +207,11 @@ def elastic_membership(frame: FaceFrame, grid: Grid, size_wh: tuple[int, int]) -
     """For pictures that cannot be cut out: the motion also dies away around the head and at the picture's border."""
     nodes = grid.nodes().astype(np.float64)
     local = frame.local(nodes)
+    above = membership(frame, grid, None, whole=False)
     radius = np.sqrt((local[..., 0] / frame.width) ** 2 + (local[..., 1] / (1.35 * frame.height)) ** 2)
     fall = np.clip((radius - 0.8) / 1.1, 0, 1)
     width, height = size_wh
     border = np.minimum(np.minimum(nodes[..., 0], width - 1 - nodes[..., 0]) / (0.12 * width), 1.0)
     border = np.minimum(border, np.minimum(nodes[..., 1], height - 1 - nodes[..., 1]) / (0.12 * height))
     border = np.clip(border, 0, 1)
-    return as_float32((1 - fall * fall * (3 - 2 * fall)) * border * border * (3 - 2 * border))
+    return as_float32(above * (1 - fall * fall * (3 - 2 * fall)) * border * border * (3 - 2 * border))

@@ -14,6 +14,7 @@ from faceshot.types import Float32, UInt8
 __all__ = ["Iris", "find_iris"]
 
 _LUMINANCE = np.array([0.3, 0.59, 0.11], np.float32)
+_LEAST_WIDTH = 18.0  # pixels; in smaller eyes nothing can be told
 _LEAST_CONTRAST = 40.0  # between the white of an eye and its iris, distance in RGB
 
 
@@ -23,11 +24,13 @@ class Iris:
     circle: (3,) float32 middle (s, t) and radius of the circle that fits it best, see `Lids`.
     disc: (h, w) uint8, how much of each pixel of the eye's patch belongs to it.
     white: (h, w, 3) uint8, the patch without it.
+    rims: how far the lids' own edges (lashes, outlines, shadow) reach into the opening, above and below, pixels.
     """
 
     circle: Float32
     disc: UInt8
     white: UInt8
+    rims: tuple[float, float]
 
 
 def find_iris(patch: UInt8, origin: Float32, lids: Lids, pupil: F64) -> Iris | None:
@@ -41,51 +44,141 @@ def find_iris(patch: UInt8, origin: Float32, lids: Lids, pupil: F64) -> Iris | N
         np.stack(np.meshgrid(np.arange(patch.shape[1]), np.arange(patch.shape[0])), -1).astype(np.float32) + origin
     )
     rest = lids.rest_at(table_at)
-    margin = 0.08 * lids.height + 1
+    below_upper, above_lower = t - rest[..., 0], rest[..., 1] - t
     margin = min(0.08 * lids.height, 0.05 * lids.width) + 1
-    inside = (t > rest[..., 0] + margin) & (t < rest[..., 1] - margin) & (np.abs(s) < 0.47 * lids.width)
+    inside = (below_upper > margin) & (above_lower > margin) & (np.abs(s) < 0.47 * lids.width)
     corners = inside & (np.abs(s) > 0.30 * lids.width)
     middle = [float((pupil - lids.middle) @ axis) for axis in (lids.axis_x, lids.axis_y)]
-    if abs(middle[0]) > 0.3 * lids.width or (corners & (s < 0)).sum() < 6 or (corners & (s > 0)).sum() < 6:
+    if (
+        lids.width < _LEAST_WIDTH
+        or abs(middle[0]) > 0.3 * lids.width
+        or (corners & (s < 0)).sum() < 6
+        or (corners & (s > 0)).sum() < 6
+    ):
         return None
     white = _filled(patch, s / lids.width, t / lids.width, corners)
     away = np.linalg.norm(patch - white, axis=-1)
-    core = np.hypot(s - middle[0], t - middle[1]) < 0.12 * lids.width
-    contrast = float(np.percentile(away[core & inside], 75)) if (core & inside).any() else 0.0
-    if contrast < _LEAST_CONTRAST:
+    core = inside & (np.hypot(s - middle[0], t - middle[1]) < 0.12 * lids.width)
+    contrast = float(np.percentile(away[core], 75)) if core.any() else 0.0
+    if contrast < _LEAST_CONTRAST or not _is_white(white[core], patch[core]):
         return None
-    other = (inside & ((away > 0.35 * contrast) | core)).astype(np.uint8)
-    other = cv2.morphologyEx(other, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    _, labels = cv2.connectedComponents(other)
-    own = labels == np.bincount(labels[core & inside & (other > 0)], minlength=1).argmax()
-    row = own & (np.abs(t - middle[1]) < 0.10 * lids.height)
-    if labels[own].max(initial=0) == 0 or row.sum() < 6:
+    circle = _circle(away.astype(np.float32), contrast, inside, lids, origin, middle)
+    if circle is None:
         return None
-    left, right = np.percentile(s[row], [1, 99])
-    radius, centre = float(right - left) / 2, np.array([(left + right) / 2, middle[1]])
-    if not 0.12 * lids.width < radius < 0.42 * lids.width or max(-left, right) > 0.46 * lids.width:
-        return None  # a dot, or no white is seen beside it
-    # No iris is quite round: what is not white and close to the circle belongs to it, and highlights within do.
+    centre, radius = circle[:2], float(circle[2])
     distance = np.hypot(s - centre[0], t - centre[1])
-    disc = (distance < radius) | (own & (distance < 1.3 * radius))
-    shape = np.zeros(disc.shape, np.uint8)
-    cv2.fillConvexPoly(shape, cv2.convexHull(np.argwhere(disc)[:, ::-1].astype(np.int32)), 255)
+    beside = (np.abs(s) < 0.44 * lids.width) & (distance > radius + 0.06 * lids.width)
+    pads = lids.style.pad_up, lids.style.pad_down
+    rims = [
+        _rim(away, depth, beside, 0.4 * contrast, lids.height, pad)
+        for depth, pad in zip((below_upper, above_lower), pads, strict=True)
+    ]
+    # No iris is quite round: what is not white and close to the circle belongs to it, and highlights within do.
+    free = (below_upper > rims[0] - 0.5) & (above_lower > rims[1] - 0.5)
+    other = cv2.morphologyEx((free & (away > 0.4 * contrast)).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
+    own = free & ((distance < radius) | ((other > 0) & (distance < 1.4 * radius)))
+    shape = np.zeros(own.shape, np.uint8)
+    cv2.fillConvexPoly(shape, cv2.convexHull(np.argwhere(own)[:, ::-1].astype(np.int32)), 255)
     soft = max(0.015 * lids.width, 0.7)
+    disc = cv2.GaussianBlur(shape, (0, 0), soft)
+    result = white.copy()
+    for depth, rim in zip((below_upper, above_lower), rims, strict=True):
+        _edge(result, patch, s / lids.width, depth, beside, rim)
     ring = 2 * round(0.03 * lids.width + 1) + 1
-    hole = cv2.GaussianBlur(cv2.dilate(shape, np.ones((ring, ring), np.uint8)), (0, 0), soft).astype(np.float32) / 255
-    # The lids' own edges stay.
-    rim_up, rim_down = (min(pad, 0.1) * lids.height + 1 for pad in (lids.style.pad_up, lids.style.pad_down))
-    hole *= np.clip(np.minimum(t - rest[..., 0] - rim_up, rest[..., 1] - rim_down - t) / 2 + 0.5, 0, 1)
-    result = patch + hole[..., None] * (white - patch)
-    circle = np.array([*centre, radius], np.float32)
-    return Iris(circle, cv2.GaussianBlur(shape, (0, 0), soft), np.clip(result + 0.5, 0, 255).astype(np.uint8))
+    near = cv2.dilate(shape, np.ones((ring, ring), np.uint8)) > 0
+    near |= distance < radius + 0.03 * lids.width + 1
+    hole = cv2.GaussianBlur(near.astype(np.float32), (0, 0), soft)
+    hole *= np.clip(np.minimum(below_upper, above_lower) + 0.5, 0, 1)
+    result = patch + hole[..., None] * (result - patch)
+    return Iris(circle, disc, np.clip(result + 0.5, 0, 255).astype(np.uint8), (rims[0], rims[1]))
+
+
+def _is_white(white: Float32, iris: UInt8) -> bool:
+    """Whether what is beside the iris is lighter than it: eyes of animals have none to be seen."""
+    light = white @ _LUMINANCE
+    return bool(np.median(light) > max(float(np.median(iris @ _LUMINANCE)) + 25, 80))
+
+
+def _circle(
+    away: Float32, contrast: float, inside: np.ndarray, lids: Lids, origin: Float32, near: list[float]
+) -> Float32 | None:
+    """(3,) the circle near a place across whose edge colours change most into white, where the opening shows it."""
+    width = lids.width
+    radii = np.linspace(0.12, 0.42, 31, dtype=np.float32) * np.float32(width)
+    step = max(0.03 * width, 1.0)
+    angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    ring = np.stack([np.cos(angles), np.sin(angles)], -1)
+    smooth = cv2.GaussianBlur(away, (0, 0), max(0.012 * width, 0.5))
+    seen = inside.astype(np.float32)
+    best, found = 0.0, None
+    for du in np.linspace(-0.12, 0.12, 7) * width:
+        for dv in np.linspace(-0.12, 0.12, 7) * width:
+            x, y = near[0] + du, near[1] + dv
+
+            def at(r: Float32, image: Float32, x: float = x, y: float = y) -> Float32:
+                place = np.array([x, y]) + r[:, None, None] * ring
+                points = lids.picture(place[..., 0].astype(np.float32), place[..., 1].astype(np.float32)) - origin
+                return np.asarray(cv2.remap(image, points.astype(np.float32), None, cv2.INTER_LINEAR))
+
+            counted = at(radii - step, seen) * at(radii + step, seen)
+            outside = at(radii + step, smooth)
+            rise = (at(radii - step, smooth) - outside) * counted
+            right = counted[:, ring[:, 0] > 0].sum(1)
+            left = counted[:, ring[:, 0] < 0].sum(1)
+            score = rise.sum(1) / np.maximum(counted.sum(1), 1) * ((left > 3) & (right > 3))
+            # A pupil ends in the iris, not in white; above and below are shadows of lids.
+            for half in (ring[:, 0] > 0.5, ring[:, 0] < -0.5):
+                flank = counted * half
+                score *= ((outside < 0.28 * contrast) * flank).sum(1) > 0.6 * flank.sum(1)
+            # A whole circle tells more than an arc.
+            score *= np.sqrt(np.minimum(counted.sum(1) / 24, 1))
+            k = int(score.argmax())
+            if score[k] > best:
+                best, found = float(score[k]), np.array([x, y, radii[k]], np.float32)
+    if found is None or best < 0.4 * _LEAST_CONTRAST or max(-found[0], found[0]) + found[2] > 0.5 * width:
+        return None  # a dot, or no white is seen beside it
+    return found
+
+
+def _rim(away: Float32, depth: Float32, beside: np.ndarray, limit: float, height: float, pad: float) -> float:
+    """How deep a lid's edge is, pixels: where beside the iris the white begins, or as deep as the padding."""
+    for rim in np.arange(0.04 * height + 1, (pad + 0.12) * height + 1, 0.5):
+        there = beside & (depth > rim) & (depth <= rim + 1.5)
+        if there.sum() >= 3 and float(np.median(away[there])) < limit:
+            return float(rim)
+    return pad * height + 1
+
+
+def _edge(out: Float32, patch: UInt8, x: Float32, depth: Float32, beside: np.ndarray, rim: float) -> None:
+    """Draws a lid's edge over the white, in place: by depth as it is beside the iris, from left to right."""
+    levels = np.arange(-1.0, rim + 2.5)
+    rows = []
+    for side in (x < 0, x > 0):
+        colours = [patch[beside & side & (np.abs(depth - level) <= 0.75)] for level in levels]
+        if not any(len(c) for c in colours):
+            continue
+        known = [k for k, c in enumerate(colours) if len(c)]
+        means = np.array([np.median(colours[k], axis=0) for k in known])
+        rows.append(np.stack([np.interp(levels, levels[known], means[:, c]) for c in range(3)], -1))
+    if not rows:
+        return
+    at = np.clip(depth - levels[0], 0, len(levels) - 1)
+    low = np.minimum(at.astype(int), len(levels) - 2)
+    part = (at - low)[..., None]
+    sides = [row[low] + part * (row[low + 1] - row[low]) for row in rows]
+    across = np.clip(x / 0.6 + 0.5, 0, 1)[..., None]
+    colour = sides[0] + across * (sides[-1] - sides[0])
+    share = np.clip(rim + 1.5 - depth, 0, 1)[..., None]
+    out += (share * (colour - out)).astype(np.float32)
 
 
 def _filled(patch: UInt8, x: Float32, y: Float32, seen: np.ndarray) -> Float32:
     """(h, w, 3) the white of the eye everywhere: a plane through its colours, without the darkest (veins, lashes)."""
     colours = patch[seen].astype(np.float32)
     light = colours @ _LUMINANCE
-    kept = light >= np.percentile(light, 70)
+    # Each side by itself: one may lie in the shade.
+    left = x[seen] < 0
+    kept = light >= np.where(left, np.percentile(light[left], 70), np.percentile(light[~left], 70))
     terms = np.stack([np.ones_like(x), x, y], axis=-1)
     system = terms[seen][kept]
     flat = np.diag([0.0, 1.0, 1.0]).astype(np.float32) * np.float32(0.01 * len(system))

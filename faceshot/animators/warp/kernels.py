@@ -485,6 +485,8 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
                     share = _share(eye.disc, ix, iy)
                     if held != wanted:
                         share *= _unit(eye.iris[2] + 0.5 - np.hypot(s + across - eye.iris[0], wanted - eye.iris[1]))
+                    # The lids' own edges stay over it.
+                    share *= _unit(from_t - u - eye.rim_up + 1.0) * _unit(low - eye.rim_down - from_t + 1.0)
                     if share > 0:
                         cr, cg, cb = _colour(eye.patch, ix, iy)
                         er, eg, eb = er + share * (cr - er), eg + share * (cg - eg), eb + share * (cb - eb)
@@ -537,6 +539,7 @@ class MouthShape(NamedTuple):
         cavity, tongue, teeth: (3,) RGB; `has_teeth`.
         flat: drawn with flat colours.
         light: how bright the face is, 1 is usual.
+        rim: width of the line drawn around the opening's lower edge, pixels, and `line` (3,) its colour.
     """
 
     axis_x: Float32
@@ -551,6 +554,8 @@ class MouthShape(NamedTuple):
     has_teeth: bool
     flat: bool
     light: float
+    rim: float
+    line: Float32
 
 
 @compiled
@@ -621,6 +626,7 @@ def draw_mouth(
     widest: float,
     arc: tuple[float, float, float],
     raised: float,
+    jaw: float,
     own: float,
 ) -> None:
     """Paints the inside of the mouth over `out`, in place.
@@ -630,6 +636,7 @@ def draw_mouth(
         still: (h, w, 2) resting point that each pixel of `box` would show without any expression.
         arc: parabola over pixels across the mouth along which the upper teeth hang.
         raised: how far the upper lip is above rest, pixels.
+        jaw: how far the jaw, and with it the lower teeth, is below rest, pixels.
         own: how much of the inside is the picture's own, 0..1.
     """
     open_by = widest / mouth.width
@@ -639,7 +646,7 @@ def draw_mouth(
     band = min(max(0.055 * mouth.width + raised, 0.03 * mouth.width), 0.13 * mouth.width)
     teeth_edge = 1.0 if mouth.flat else 1.0 / max(1.0, 0.012 * mouth.width)
     teeth_share = _unit((open_by - 0.06) / 0.12)
-    low_share, low_band = 0.8 * _unit((open_by - 0.25) / 0.2), 0.05 * mouth.width
+    low_band = 0.15 * mouth.width
     for i in range(inner[1], inner[3]):
         for j in range(inner[0], inner[2]):
             cover = gap[i, j, 0]
@@ -667,20 +674,25 @@ def draw_mouth(
                     white = teeth_share * _unit((band * arch - inward) * teeth_edge + 0.5) * min(arch * 3, 1.0)
                     gum = 1.0
                     if not mouth.flat:
-                        gum = (0.66 + 0.34 * _unit(inward / band)) * (0.6 + 0.4 * side)
+                        gum = (0.76 + 0.24 * _unit(inward / band)) * (0.7 + 0.3 * side)
                     r += white * (mouth.teeth[0] * gum - r)
                     g += white * (mouth.teeth[1] * gum - g)
                     b += white * (mouth.teeth[2] * gum - b)
-                    if not mouth.flat:  # the tips of the lower ones, in the jaw's shade, once the mouth is well open
-                        arch = _unit(1 - (place / 0.60) ** 4)
-                        white = low_share * _unit((low_band * arch - dl) * teeth_edge + 0.5) * arch
-                        gum = (0.45 + 0.27 * _unit(dl / low_band)) * (0.6 + 0.4 * side)
+                    if not mouth.flat:  # the lower ones meet them while the jaw is shut, and sink with it
+                        low = inward - band - jaw - 0.012 * mouth.width
+                        arch = _unit(1 - (place / 0.70) ** 4)
+                        white = teeth_share * _unit(low * teeth_edge + 0.5) * min(arch * 3, 1.0)
+                        white *= _unit((low_band - low) * teeth_edge + 0.5)
+                        gum = (0.84 - 0.26 * _unit(low / low_band)) * (0.66 + 0.34 * side)
                         r += white * (mouth.teeth[0] * gum - r)
                         g += white * (mouth.teeth[1] * gum - g)
                         b += white * (mouth.teeth[2] * gum - b)
             if own > 0:
                 tr, tg, tb = _colour(texture, gap[i, j, 4], gap[i, j, 5])
                 r, g, b = r + own * (tr - r), g + own * (tg - g), b + own * (tb - b)
+            if mouth.rim > 0:
+                ink = _unit(mouth.rim - gap[i, j, 2] + 0.5) * _unit(widest / (3 * mouth.rim) - 0.5)
+                r, g, b = r + ink * (mouth.line[0] - r), g + ink * (mouth.line[1] - g), b + ink * (mouth.line[2] - b)
             y, x = box[1] + i, box[0] + j
             out[y, x, 0] = np.uint8(min(r + cover * (out[y, x, 0] - r), 255.0) + 0.5)
             out[y, x, 1] = np.uint8(min(g + cover * (out[y, x, 1] - g), 255.0) + 0.5)

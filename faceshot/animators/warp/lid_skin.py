@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from faceshot.animators.warp.frame import F64
 from faceshot.animators.warp.lids import Lids
 from faceshot.animators.warp.skin import fill_with_skin, typical_skin, with_lash_tips
 from faceshot.types import CharacterKind, Float32, UInt8
@@ -33,9 +34,10 @@ class LidSkin:
     line_rgb: UInt8
 
 
-def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float) -> LidSkin:
+def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float, nose: F64 | None = None) -> LidSkin:
     """Args:
     brow_half: how far below its landmarks a brow may still be seen, pixels.
+    nose: (n, 2) landmarks around which the picture stays: nostrils do not blink.
     """
     style, width, height = lids.style, lids.width, lids.height
     rows, columns = rgba.shape[:2]
@@ -59,6 +61,12 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
         free = t > np.minimum(brow, u - 0.10 * height)
         hole &= free
         seen &= free
+    if nose is not None:
+        for x, y in nose:
+            around = np.hypot(np.arange(x0, x1) - x, np.arange(y0, y1)[:, None] - y) < 0.22 * width
+            around &= t > low + 0.05 * height
+            hole &= ~around
+            seen &= ~around
     skin = seen & ~hole & (np.abs(s) < 0.75 * width)
     hair = np.zeros(hole.shape, bool)
     beneath = skin & (np.abs(s) < 0.5 * width) & (t < low + 1.2 * height) & (t > low)
@@ -67,6 +75,15 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
         light = patch @ np.array([0.3, 0.59, 0.11])
         dark = (t < u) & (light < 0.47 * float(np.median(light[beneath])))
         hair = cv2.dilate(dark.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    if kind == "anime" and skin.any():
+        # Hair beside an eye is no skin: neither continued nor covered.
+        light = patch @ np.array([0.3, 0.59, 0.11])
+        usual = typical_skin(patch, beneath if beneath.any() else skin)
+        other = np.linalg.norm(patch - usual, axis=-1) > 70
+        other &= (np.abs(s) > 0.5 * width) & (light > 0.42 * float(usual @ np.array([0.3, 0.59, 0.11])))
+        other = cv2.morphologyEx(other.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0
+        hair |= other
+        hole &= ~other
     if kind == "human" and skin.any():
         # Beside the far eye of a turned head there is no skin any more.
         light = patch @ np.array([0.3, 0.59, 0.11])

@@ -62,6 +62,7 @@ class Lids:
         self.height = max(float((self.lower - self.upper).max()), 1e-3)
         # Lids of a tall eye do not meet along its whole depth: that would be a hook, not a line.
         self._depth = np.float32(np.clip(1.25 - 0.35 * self.height / self.width, 0.6, 1.0))
+        self._shut = self._closed_line(self.upper + style.share * (self.lower - self.upper)).astype(np.float32)
         # Eyes as tall as wide, drawn wide open already, would become eggs.
         self._widening = float(np.clip(1.75 - 1.5 * self.height / self.width, 0.3, 1.0))
         self.brow = None if brow is None else np.stack([(brow - self.middle) @ a for a in (self.axis_x, self.axis_y)])
@@ -90,6 +91,13 @@ class Lids:
         knots = np.array([-half, across[0], across.mean(), across[1], half])
         heights = np.array([0.0, down[0], 1.15 * down.mean(), down[1], 0.0])
         return np.where(np.abs(s) < half, monotone_curve(knots, heights, np.clip(s, -half, half)), 0.0)
+
+    def _closed_line(self, t: F64 | Float32) -> F64:
+        """The even curve from corner to corner nearest to one over the columns: shut lids meet without a kink."""
+        x = np.clip(self.columns / (0.5 * self.width), -1, 1).astype(np.float64)
+        terms = np.stack([1 - x * x, x * (1 - x * x)], axis=-1)
+        system = terms.T @ terms + np.diag([0.0, 0.3])
+        return np.asarray(terms @ np.linalg.solve(system, terms.T @ t))
 
     def _brightness(self, rgba: UInt8, up: F64, low: F64, s: F64) -> tuple[Float32, float]:
         """Of samples of the opening, and mean of the skin below it."""
@@ -140,8 +148,7 @@ class Lids:
             more = np.float32(self._widening * (opening - 1))
             return self.upper - np.float32(0.4) * more * span, self.lower + np.float32(0.06) * more * span
         closing = np.float32(1 - opening)
-        share = np.float32(self.style.share)
-        shut = self._depth * (self.upper + share * span)
+        shut = self._depth * (self.upper + np.float32(self.style.share) * span if self.style.squash else self._shut)
         rising = closing ** (1 + np.float32(2.5) * (1 - self._depth))  # the lower lid of such an eye comes last
         upper, lower = self.upper + closing * (shut - self.upper), self.lower + rising * (shut - self.lower)
         if self.style.squash:

@@ -59,6 +59,7 @@ def cut_out(rgba: UInt8, points: F64, frame: FaceFrame) -> Cutout | None:
         return None
     alpha = np.round(matte * 255).astype(np.uint8)
     plate = _inpaint(np.ascontiguousarray(rgba[..., :3]), alpha)
+    alpha = np.maximum(alpha, _least_alpha(rgba[..., :3], plate, alpha))
     picture = rgba[..., :3].astype(np.int32)
     clear = (255 - alpha.astype(np.int32))[..., None]
     # The figure is what is left of the picture over the plate; where the plate alone is too bright, it yields.
@@ -73,6 +74,20 @@ def cut_out(rgba: UInt8, points: F64, frame: FaceFrame) -> Cutout | None:
     figure = np.clip(picture - behind, 0, 255).astype(np.uint8)
     opaque = np.full(alpha.shape, 255, np.uint8)
     return Cutout(np.dstack([figure, alpha]), np.dstack([plate_now, opaque]))
+
+
+def _least_alpha(rgb: UInt8, plate: UInt8, alpha: UInt8) -> UInt8:
+    """(H, W) what a figure must cover at its rim for the plate to stay as it is: whatever the rim has of hair or shadow
+    goes with the figure, or it would stay behind as an outline. Fades out beyond the rim, where it is background."""
+    reach = max(3, round(max(alpha.shape) / 170))
+    away = cv2.distanceTransform((alpha <= 8).astype(np.uint8), cv2.DIST_L2, 5)
+    share = np.clip(1.5 - away / reach, 0, 1)
+    picture, behind = rgb.astype(np.float32), plate.astype(np.float32)
+    darker = (behind - picture) / np.maximum(behind, 1)
+    lighter = (picture - behind) / np.maximum(255 - behind, 1)
+    least = np.maximum(darker, lighter).max(-1)
+    least = np.clip((least - 0.04) / 0.96, 0, 1) * share
+    return np.asarray(np.ceil(255 * least), np.uint8)
 
 
 def _inpaint(rgb: UInt8, alpha: UInt8) -> UInt8:

@@ -52,6 +52,7 @@ class Gap:
     widest: float
     arc: tuple[float, float, float]
     raised: float
+    jaw: float
 
 
 class Mouth:
@@ -110,11 +111,15 @@ class Mouth:
             has_teeth=look.teeth is not None,
             flat=look.flat,
             light=1.0 if _is_screen(skin, lip) else float(np.clip(luminance / 150.0, 0.5, 1.1)),
+            rim=0.0,
+            line=as_float32(lip),
         )
         self._own_gap = float((lips.lower - lips.upper).max())
         # The jaw beneath a muzzle's W is an even arc, hidden at rest: as the mouth opens, its edge becomes one.
         notch = np.zeros_like(lower) if kind == "human" or lips.is_open else _arch_over(s, lower) - lower
         self._notch, self._notch_depth = as_float32(notch), float(notch.max())
+        if self._notch_depth >= 0.5:  # the drawn line stays above with the muzzle: the jaw has an edge of its own
+            self._shape = self._shape._replace(rim=max(0.03 * lips.width, 1.0))
 
     @cached_property
     def box(self) -> Float32:
@@ -147,7 +152,8 @@ class Mouth:
             return None
         lip = self._lip_moved(delta)
         raised = max(-float(lip.mean()), 0.0)
-        return Gap(box, (inner[0], inner[1], inner[2], inner[3]), still, gap, widest, self._arc(lip), raised)
+        jaw = max(float(delta[8] @ self._axis_y), 0.0)
+        return Gap(box, (inner[0], inner[1], inner[2], inner[3]), still, gap, widest, self._arc(lip), raised, jaw)
 
     def _shape_at(self, delta: Float32) -> MouthShape:
         """The mouth with the lower edge that it has at this opening."""
@@ -177,9 +183,8 @@ class Mouth:
         own = 0.0
         if self.lips.is_open:
             own = float(np.clip(2.8 - gap.widest / max(self._own_gap, 1e-3), 0, 1))
-        draw_mouth(
-            out, texture, gap.box, gap.inner, gap.still, self._shape, gap.gap, gap.widest, gap.arc, gap.raised, own
-        )
+        how = gap.arc, gap.raised, gap.jaw, own
+        draw_mouth(out, texture, gap.box, gap.inner, gap.still, self._shape, gap.gap, gap.widest, *how)
 
 
 def _is_screen(skin: Float32, lip: Float32) -> bool:
@@ -220,7 +225,7 @@ def lip_colour(texture: UInt8, points: F64) -> Float32:
 
 
 def _arch_over(s: F64, line: F64) -> F64:
-    """The lowest curve without notches that nowhere lies above a line (t points down): the hull of its lower side."""
+    """A curve without notches that nowhere lies above a line (t points down): the hull of its lower side, rounded."""
     hull: list[int] = []
     for k in range(len(s)):
         while len(hull) > 1:
@@ -229,7 +234,12 @@ def _arch_over(s: F64, line: F64) -> F64:
                 break
             hull.pop()
         hull.append(k)
-    return np.interp(s, s[hull], line[hull])
+    even = np.interp(s, s[hull], line[hull])
+    place = s / max(float(np.abs(s[line > 0.05 * line.max()]).max(initial=1e-3)), 1e-3)
+    bow = np.maximum(1 - place**2, 0)
+    near = np.abs(place) < 0.8
+    depth = float((line[near] / bow[near]).max(initial=0.0))
+    return np.asarray(np.maximum(even, np.minimum(depth * bow, even + 0.35 * max(float(even.max()), 0.0))))
 
 
 def light_of(texture: UInt8, points: F64) -> tuple[Float32, float]:

@@ -18,7 +18,7 @@ const SLIDERS = [
   })),
   { key: "motion.close_mouth", label: "Shut mouth", max: 1, rest: 0, text: percent, read: (m) => m.close_mouth, apart: true },
 ];
-const HINT = "Each takes two seconds, after Calibrate with a relaxed face.";
+const HINT = "Each takes two seconds, after Calibrate with a relaxed face; kept for your next show.";
 
 export function range(app) {
   const reset = $("#range-reset");
