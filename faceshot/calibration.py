@@ -97,13 +97,28 @@ _ONE_SIDED: Final = ("mouthSmile", "mouthFrown", "browDown", "browOuterUp")
 
 
 def can_calibrate(character: Character, folder: Path | None = None) -> bool:
-    """Whether the character has a face that a tracker finds, is not calibrated yet, and the tracker is at hand."""
+    """Whether the character has a face that a tracker finds, is not calibrated yet, and the tracker is at hand.
+
+    Files of older versions have a part of the tables, or tables of another size: those are measured anew.
+    """
     made = character.provenance.get("landmarks")
     return (
-        RESPONSE not in character.arrays
+        not _is_calibrated(character)
         and isinstance(made, Mapping)
         and made.get("matcher") == "mediapipe"
         and weights.find(TASK_FILE, folder) is not None
+    )
+
+
+def _is_calibrated(character: Character) -> bool:
+    table, bends, lids = (character.arrays.get(name) for name in (RESPONSE, BENDS, LIDS))
+    return (
+        table is not None
+        and table.shape == (N_FEATURES + 3, N_READINGS)
+        and bends is not None
+        and bends.shape[1:] == (N_FEATURES + N_READINGS,)
+        and lids is not None
+        and lids.shape == (len(LID_STEPS),)
     )
 
 

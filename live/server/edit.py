@@ -54,6 +54,7 @@ __all__ = ["Editor"]
 _NO_STORE = {"cache-control": "no-store"}
 _DOCUMENTS = 12  # open at a time; the one that was used longest ago goes first
 _PREVIEW_PX = 256
+_ROUNDED_PX = 0.006  # the page knows landmarks in hundredths of a pixel
 _COLUMNS = 8
 _MEGABYTE = 1 << 20
 
@@ -290,16 +291,19 @@ def _bench(character: Character, path: Path) -> _Document:
 
 
 def _changed(document: _Document, about: dict[str, Any]) -> Character:
-    """The document's character with the landmarks of a request."""
+    """The document's character with the landmarks of a request. What was measured on the old ones stays only when none
+    has moved and nothing is drawn in another way."""
     character = document.character
     keys = ("landmarks", "visible", "kind")
     wanted: dict[str, Any] = {key: about[key] for key in keys if key in about}
     made = check_landmarks(wanted, character.size_wh, "The face")
     if "square" in about:
         character = with_saved_square(character, about["square"])
-    return replace(
-        character, points_xy=made.points_xy, visible=made.visible, kind=made.kind or character.kind, arrays={}
-    )
+    kind = made.kind or character.kind
+    stands = bool(np.abs(made.points_xy - character.points_xy).max() <= _ROUNDED_PX)
+    if stands and kind == character.kind and np.array_equal(made.visible, character.visible):
+        return character
+    return replace(character, points_xy=made.points_xy, visible=made.visible, kind=kind, arrays={})
 
 
 def _fit(document: _Document, clicks: dict[str, Any], kind: Any) -> MatchedLandmarks:

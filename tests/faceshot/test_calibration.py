@@ -11,7 +11,17 @@ import pytest
 
 from faceshot import calibration
 from faceshot.animators.warp import WarpAnimator
-from faceshot.animators.warp.response import BENDS, LID_STEPS, LIDS, N_FEATURES, RESPONSE, SHUT_AT, as_logit, kinship
+from faceshot.animators.warp.response import (
+    BENDS,
+    LID_STEPS,
+    LIDS,
+    N_FEATURES,
+    N_READINGS,
+    RESPONSE,
+    SHUT_AT,
+    as_logit,
+    kinship,
+)
 from faceshot.calibration import calibrated, can_calibrate
 from faceshot.character import open_character, read_character, resize, write_character
 from faceshot.pictures import flatten
@@ -103,6 +113,25 @@ def test_what_nobody_can_measure_is_left_alone(tmp_path: Path, monkeypatch: pyte
     assert calibrated(by_hand) is by_hand
     seen = replace(by_hand, provenance={"landmarks": {"matcher": "mediapipe"}})
     assert not can_calibrate(seen, tmp_path) and calibrated(seen, tmp_path) is seen
+
+
+@pytest.mark.parametrize("lacking", [RESPONSE, BENDS, LIDS, "size"])
+def test_a_file_of_an_older_version_is_measured_anew(tmp_path: Path, lacking: str) -> None:
+    (tmp_path / "face_landmarker.task").write_bytes(b"there")
+    arrays = {
+        RESPONSE: np.zeros((N_FEATURES + 3, N_READINGS), np.float32),
+        BENDS: np.zeros((4, N_FEATURES + N_READINGS), np.float32),
+        LIDS: np.array(LID_STEPS, np.float32),
+    }
+    seen = {"landmarks": {"matcher": "mediapipe"}}
+    now = replace(open_character("miso"), provenance=seen, arrays=arrays)
+    assert not can_calibrate(now, tmp_path)
+    older = dict(arrays)
+    if lacking == "size":
+        older[RESPONSE] = older[RESPONSE][1:]
+    else:
+        del older[lacking]
+    assert can_calibrate(replace(now, arrays=older), tmp_path)
 
 
 def test_a_damaged_model_does_not_keep_a_picture_from_becoming_a_character(tmp_path: Path) -> None:

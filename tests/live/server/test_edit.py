@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import io
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceshot.animators.warp.response import N_FEATURES, N_READINGS, RESPONSE
+from faceshot.animators.warp.response import BENDS, LID_STEPS, LIDS, N_FEATURES, N_READINGS, RESPONSE
 from faceshot.assisted import RECOMMENDED
 from faceshot.calibration import can_calibrate
 from faceshot.character import open_character, read_character, resize, write_character
@@ -127,25 +128,81 @@ def test_saving_over_a_file_keeps_the_old_one(edit, tmp_path):
     edit(test)
 
 
-def test_the_next_show_measures_an_edited_character_anew(edit, tmp_path):
-    """What was measured with the old points goes; the new file must not look as if it could not be measured."""
+TABLES = {
+    RESPONSE: np.zeros((N_FEATURES + 3, N_READINGS), np.float32),
+    BENDS: np.ones((3, N_FEATURES + N_READINGS), np.float32),
+    LIDS: np.array(LID_STEPS, np.float32),
+}
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """A character file with what was measured on it, and a tracker beside it that could measure it anew."""
     path = tmp_path / "dot.faceshot"
     made_of = {"landmarks": {"matcher": "mediapipe", "confidence": 0.9}}
-    table = np.zeros((N_FEATURES + 3, N_READINGS), np.float32)
-    measured = replace(a_character(size_wh=(128, 128)), provenance=made_of, arrays={RESPONSE: table})
-    write_character(measured, path)
+    whole = a_character(size_wh=(128, 128))
+    odd = whole.points_xy + np.float32(1 / 3)  # more digits than the page is told
+    write_character(replace(whole, points_xy=odd, provenance=made_of, arrays=TABLES), path)
     (tmp_path / TASK_FILE).write_bytes(b"there")
+    return path
+
+
+@pytest.mark.parametrize("change", ["point", "part", "kind"])
+def test_the_next_show_measures_an_edited_character_anew(edit, measured, change):
+    """What was measured with the old points goes; the new file must not look as if it could not be measured."""
 
     async def test(client):
-        assert not can_calibrate(read_character(path), tmp_path)
-        document = await opened(client, path)
-        moved = face(document)
-        moved["landmarks"][30][1] += 3
-        answer = await client.post(f"/api/edit/{document['id']}/save", json=moved)
+        assert not can_calibrate(read_character(measured), measured.parent)
+        document = await opened(client, measured)
+        wish = face(document)
+        if change == "point":
+            wish["landmarks"][30][1] += 0.1
+        elif change == "part":
+            wish["visible"] = [i < 17 or i > 26 for i in range(70)]
+        else:
+            wish["kind"] = "toy"
+        answer = await client.post(f"/api/edit/{document['id']}/save", json=wish)
         assert answer.json()["kept"] == "dot.v1.faceshot"
-        saved = read_character(path)
-        assert RESPONSE not in saved.arrays and can_calibrate(saved, tmp_path)
-        assert np.array_equal(read_character(tmp_path / "dot.v1.faceshot").arrays[RESPONSE], table)
+        saved = read_character(measured)
+        assert not saved.arrays and can_calibrate(saved, measured.parent)
+        old = read_character(measured.with_name("dot.v1.faceshot"))
+        assert np.array_equal(old.arrays[RESPONSE], TABLES[RESPONSE])
+
+    edit(test)
+
+
+def test_a_new_name_or_square_keeps_what_was_measured(edit, measured):
+    before = read_character(measured)
+
+    async def test(client):
+        document = await opened(client, measured)
+        save = f"/api/edit/{document['id']}/save"
+        await client.post(save, json={**face(document), "name": "Spot"})
+        await client.post(save, json={**face(document), "name": "Spot", "square": [10, 20, 64]})
+        after = read_character(measured)
+        assert after.name == "Spot" and saved_square(after) == pytest.approx([10, 20, 64])
+        assert {name: array.tolist() for name, array in after.arrays.items()} == {
+            name: array.tolist() for name, array in TABLES.items()
+        }
+        assert np.array_equal(after.points_xy, before.points_xy), "nor is anything rounded"
+        # Moved and moved back: the same face again.
+        moved = copy.deepcopy(face(document))
+        moved["landmarks"][30][1] += 3
+        await client.post(f"/api/edit/{document['id']}/preview", json={**moved, "motions": ["blink"]})
+        await client.post(save, json={**face(document), "name": "Spot"})
+        assert set(read_character(measured).arrays) == set(TABLES)
+
+    edit(test)
+
+
+def test_another_background_is_another_picture_to_measure(edit, measured, monkeypatch):
+    monkeypatch.setattr("live.server.edit.cut_background", lambda character, *_: replace(character, arrays={}))
+    monkeypatch.setattr("live.server.edit._matte", lambda *_: None)
+
+    async def test(client):
+        document = await opened(client, measured)
+        await client.post(f"/api/edit/{document['id']}/save", json={**face(document), "cut": 0.5})
+        assert not read_character(measured).arrays
 
     edit(test)
 
