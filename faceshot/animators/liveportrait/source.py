@@ -78,11 +78,11 @@ def load_source(character: Character, settings: Settings, engine: Engine, folder
     squares = [_square(person, settings, alone) for person in people]
     alpha = _matte(character, settings)
     opaque = bool(alpha.min() == 255)
-    filled = np.dstack([spread(np.dstack([character.rgba[..., :3], alpha])), alpha])
-    crops = [cut(filled, square) for square in squares]
     # The edge of a figure that was cut out here has colours of its background; that of a picture's own alpha has not.
-    foreign = alpha < character.rgba[..., 3]
-    canvas = np.where((foreign | (alpha == 0))[..., None], filled, character.rgba)
+    own = bool((alpha == character.rgba[..., 3]).all())
+    filled = np.dstack([spread(np.dstack([character.rgba[..., :3], alpha]), 64 if own else 255), alpha])
+    crops = [cut(filled, square) for square in squares]
+    canvas = np.where((alpha > 0)[..., None], character.rgba, filled) if own else filled
     small = engine.upload([network_input(np.ascontiguousarray(crop[..., :3])) for crop in crops])
     seen = engine.motion(small)
     mask = None if settings.crop == "whole" else feather()

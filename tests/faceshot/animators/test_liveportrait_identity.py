@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +34,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def identity(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def identity(monkeypatch: pytest.MonkeyPatch) -> None:
     """F, W and G hand on the small crop, doubled; M and all that is around the networks stay."""
 
     def draw(self: Engine, small: torch.Tensor, x_d: torch.Tensor, alpha: torch.Tensor | None) -> torch.Tensor:
@@ -46,17 +45,13 @@ def identity(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(Engine, "prepare", lambda self, crops, x_s: crops)
     monkeypatch.setattr(Engine, "draw", draw)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
-def check(tiny: Path, character: Character, covered: bool = False, **settings: object) -> None:
+def check(tiny: Path, character: Character, **settings: object) -> float:
     """Outside the blend nothing changes by more than a grey level, inside only what half the size does to it.
 
-    Args:
-        covered: the crop lies over the whole picture.
+    Returns:
+        The share of the picture that is outside.
     """
     animator = LivePortraitAnimator(Settings(**settings), tiny)  # type: ignore[arg-type]
     animator.load(character)
@@ -67,18 +62,18 @@ def check(tiny: Path, character: Character, covered: bool = False, **settings: o
     shown[person.paster.part] = person.paster.shown
     outside, inside = shown == 0, shown > 0
     assert inside.any()
-    assert outside.any() != covered
     seen = character.rgba[..., 3:] > 0
-    off = np.abs(rgba.astype(int) - character.rgba)
+    off = cv2.absdiff(rgba, character.rgba)
     off[..., :3] *= seen  # colours that nobody sees may be any
     assert off[outside].max(initial=0) <= 1
-    # The picture as half the size leaves it, for comparison.
-    zoom = 256 / person.square.side
-    small = cv2.resize(character.rgba, None, fx=min(zoom, 1), fy=min(zoom, 1), interpolation=cv2.INTER_AREA)
+    # Inside, the networks' size costs sharpness, as it would to look at the picture that small.
+    sides = np.maximum(np.array(rgba.shape[1::-1]) * min(256 / person.square.side, 1), 1)
+    small = cv2.resize(character.rgba, tuple(int(n) for n in np.ceil(sides)), interpolation=cv2.INTER_AREA)
     soft = cv2.resize(small, rgba.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    worst = np.abs(soft.astype(int) - character.rgba)
-    worst[..., :3] *= seen
-    assert off[inside].mean() < 1.5 * worst[inside].mean() + 2
+    solid = inside & (character.rgba[..., 3] >= 64)
+    lost = cv2.absdiff(soft, character.rgba)
+    assert off[solid].mean() < 1.5 * lost[solid].mean() + 2
+    return float(outside.mean())
 
 
 def faded(character: Character) -> Character:
@@ -103,18 +98,18 @@ def cut_tight(character: Character) -> Character:
 @pytest.mark.media
 @pytest.mark.parametrize("name", HUMAN_LIKE)
 def test_portraits_come_back(shared_media: Path, tiny: Path, name: str) -> None:
-    """As they are (upright and landscape), a tenth as large, four times, half transparent, near and over the edge."""
+    """As they are (upright and landscape), at 96 and at 2400 pixels, half transparent, near and over the edge."""
     character = open_character(str(shared_media / "characters" / f"{name}.jpg"), calibrate=False)
     check(tiny, character)
     check(tiny, resize(character, 96))
     height, width = character.rgba.shape[:2]
-    large = cv2.resize(character.rgba, (4000, round(4000 * height / width)))
-    check(tiny, replace(character, rgba=large, points_xy=character.points_xy * np.float32(4000 / width)))
+    large = cv2.resize(character.rgba, (2400, round(2400 * height / width)))
+    check(tiny, replace(character, rgba=large, points_xy=character.points_xy * np.float32(2400 / width)))
     check(tiny, faded(character))
-    check(tiny, cut_tight(character), covered=True)
-    check(tiny, character, crop=f"-20,-30,{min(width, height) // 2}")
+    assert check(tiny, cut_tight(character)) == 0
+    assert check(tiny, character, crop=f"-20,-30,{min(width, height) // 2}") > 0.5
     wide = np.concatenate([character.rgba, character.rgba[:, ::-1]], axis=1)
-    check(tiny, replace(character, rgba=wide))
+    assert check(tiny, replace(character, rgba=wide)) > 0.4
 
 
 @pytest.mark.media
@@ -123,9 +118,8 @@ def test_pictures_without_a_face_come_back_in_their_square(shared_media: Path, t
     rgba = read_picture(shared_media / "characters" / f"{name}.jpg", name)
     height, width = rgba.shape[:2]
     square = f"{width // 4},{height // 5},{width // 2}"
-    check(tiny, character_in_square(rgba, name, square), crop=square)
-    whole = character_in_square(rgba, name, "whole")
-    check(tiny, whole, covered=True, crop="whole")
+    assert check(tiny, character_in_square(rgba, name, square), crop=square) > 0.5
+    assert check(tiny, character_in_square(rgba, name, "whole"), crop="whole") == 0
 
 
 @pytest.mark.parametrize("name", bundled_names())
