@@ -12,7 +12,7 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import BinaryIO, Final, Literal
 
 from faceshot.errors import WeightsMissing
 from faceshot.matching_files import REPOSITORIES
@@ -24,6 +24,7 @@ __all__ = [
     "Entry",
     "Status",
     "cache_folder",
+    "ends_as_pth",
     "entry_of",
     "find",
     "need",
@@ -65,12 +66,14 @@ class Entry:
         return (self.size, self.size) if self.exact else (self.size * 19 // 20, self.size * 21 // 20)
 
 
+_OLD_PTH: Final = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
+"""A pickled number stands at the beginning of what PyTorch wrote before it took to zip files."""
+
 _HUB: Final = "https://huggingface.co/KwaiVGI/LivePortrait/resolve/main"
 
 
-def _liveportrait(file: str, size: int, kind: str = "liveportrait") -> Entry:
+def _liveportrait(file: str, size: int, kind: str, whose: str) -> Entry:
     """The publisher states neither sizes to the byte nor hashes; those here are of the networks, rounded."""
-    whose = "animals" if kind.endswith("animals") else "people"
     return Entry(kind, file, f"{_HUB}/{file}", size, "", "MIT", f"animator liveportrait: {whose}", exact=False)
 
 
@@ -102,17 +105,22 @@ MANIFEST: Final[tuple[Entry, ...]] = (
     ),
     *_matching_entries(),
     *(
-        _liveportrait(f"liveportrait/{file}", size)
+        _liveportrait(f"liveportrait/{file}", size, "liveportrait", "people")
         for file, size in (
             ("base_models/appearance_feature_extractor.pth", 3_390_000),
             ("base_models/motion_extractor.pth", 112_600_000),
             ("base_models/spade_generator.pth", 221_900_000),
             ("base_models/warping_module.pth", 182_300_000),
-            ("retargeting_models/stitching_retargeting_module.pth", 2_380_000),
         )
     ),
+    _liveportrait(
+        "liveportrait/retargeting_models/stitching_retargeting_module.pth",
+        2_380_000,
+        "liveportrait_small",
+        "people and animals",
+    ),
     *(
-        _liveportrait(f"liveportrait_animals/base_models_v1.1/{file}", size, "liveportrait_animals")
+        _liveportrait(f"liveportrait_animals/base_models_v1.1/{file}", size, "liveportrait_animals", "animals")
         for file, size in (
             ("appearance_feature_extractor.pth", 3_390_000),
             ("motion_extractor.pth", 112_600_000),
@@ -123,6 +131,8 @@ MANIFEST: Final[tuple[Entry, ...]] = (
 )
 
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
+    "liveportrait": ("liveportrait", "liveportrait_small"),
+    "liveportrait_animals": ("liveportrait_animals", "liveportrait_small"),
     "matching": ("sd15", "ip-adapter", "clip-h"),
     "matching-sd21": ("sd21", "clip-h", "faceshot-gallery"),
 }
@@ -180,6 +190,18 @@ def pull_command(entry: Entry) -> str:
     return f"faceshot models pull {entry.kind}"
 
 
+def ends_as_pth(path: Path) -> bool:
+    """Whether a .pth file is not cut off, as far as can be seen without reading it: the list of contents stands at the
+    end. Files of before PyTorch 1.6 have no such list; those are believed here, and read or refused later."""
+    with path.open("rb") as file:
+        return zipfile.is_zipfile(file) or _is_old_pth(file)
+
+
+def _is_old_pth(file: BinaryIO) -> bool:
+    file.seek(0)
+    return file.read(len(_OLD_PTH)) == _OLD_PTH
+
+
 def verify(entry: Entry, path: Path) -> Status:
     """Compare a file with what the manifest says of it; reads the whole file."""
     if not path.is_file():
@@ -187,8 +209,8 @@ def verify(entry: Entry, path: Path) -> Status:
     least, most = entry.size_range
     if not least <= path.stat().st_size <= most:
         return "wrong size"
-    if not entry.exact and entry.file.endswith(".pth") and not zipfile.is_zipfile(path):
-        return "wrong size"  # cut off: the list of contents stands at the end
+    if not entry.exact and entry.file.endswith(".pth") and not ends_as_pth(path):
+        return "wrong size"  # cut off
     if entry.sha256:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:

@@ -38,6 +38,7 @@ __all__ = [
     "build_tracker",
     "build_video_editor",
     "check_animator",
+    "check_drivers",
     "choose_source",
     "open_character",
 ]
@@ -261,6 +262,18 @@ def check_animator(config: Config, live: bool = False) -> None:
     from faceshot.animators.liveportrait.checkpoints import find_files
 
     find_files(config.models.folder, config.animator.liveportrait.variant)
+
+
+def check_drivers(config: Config, *drives: str) -> None:
+    """Refuse at once drivers of a film that would move nothing. Raises `ConfigError`."""
+    from faceshot.animators.liveportrait.settings import blind_text
+
+    motion = config.animator.liveportrait.motion
+    if config.animator.kind == "liveportrait" and motion != "live" and (clips := [d for d in drives if _is_clip(d)]):
+        raise ConfigError(
+            f"{clips[0]} is a motion clip. {blind_text(motion)}",
+            "Give a video, or use --set animator.liveportrait.motion=live.",
+        )
 
 
 def _check_live_svd(config: Config) -> None:

@@ -99,8 +99,8 @@ def render(config: Config, drive: str, out: Path, overwrite: bool, others: Seque
     Args:
         others: drivers of the other people in the picture, from left to right.
     """
-    from live.build import build_animator, build_tracker, check_animator, open_character
-    from live.errors import SinkError
+    from live.build import build_animator, build_tracker, check_animator, check_drivers, open_character
+    from live.errors import ConfigError, SinkError
     from live.portrait_video import VIDEO_SUFFIXES
     from live.render import render as render_file
     from live.show import motion_settings
@@ -110,9 +110,12 @@ def render(config: Config, drive: str, out: Path, overwrite: bool, others: Seque
 
     check_animator(config)
     if Path(config.character.spec).suffix.lower() in VIDEO_SUFFIXES:
+        if others:
+            raise ConfigError("In a video one person is moved, by one driver.", "Leave --with out, or give a picture.")
         return _render_portrait_video(config, drive, out, overwrite)
     if config.animator.kind == "svd":
         return _render_film(config, drive, out, overwrite, others)
+    check_drivers(config, drive, *others)
     character = open_character(config.character.spec, config)
     animator = build_animator(config.animator.kind, config)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -37,9 +38,9 @@ def excerpt(source: Path, path: Path, frames: int, start: int = 0) -> Path:
         video = clip.streams.video[0]
         stream = out.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = 256, 256, "yuv420p"
-        for frame in itertools.islice(clip.decode(video), start, start + frames):
+        for i, frame in enumerate(itertools.islice(clip.decode(video), start, start + frames)):
             small = frame.reformat(256, 256)
-            small.pts = None
+            small.pts, small.time_base = i, Fraction(1, 30)
             out.mux(stream.encode(small))
         out.mux(stream.encode(None))
     return path
@@ -134,6 +135,20 @@ def test_a_motion_clip_cannot_drive_a_video(
     portrait = excerpt(shared_media / "driving" / "d10.mp4", tmp_path / "portrait.mp4", 2)
     error = said(capsys, "render", str(portrait), "talking", "-o", str(tmp_path / "out.mp4"), *LIVEPORTRAIT)
     assert "motion clip" in error
+    drive = excerpt(shared_media / "driving" / "d6.mp4", tmp_path / "talk.mp4", 2)
+    drivers = [str(portrait), str(drive), "--with", str(drive)]
+    assert "Leave --with out" in said(capsys, "render", *drivers, "-o", str(tmp_path / "out.mp4"), *LIVEPORTRAIT)
+
+
+@pytest.mark.parametrize("motion", ["relative", "absolute"])
+def test_the_published_rules_refuse_a_driver_without_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], motion: str
+) -> None:
+    out, sets = tmp_path / "out.mp4", ["--set", f"animator.liveportrait.motion={motion}"]
+    error = said(capsys, "render", "mika", "talking", "-o", str(out), *LIVEPORTRAIT, *sets)
+    assert "talking is a motion clip" in error
+    assert "animator.liveportrait.motion=live" in error
+    assert not out.exists()
 
 
 def test_more_drivers_than_people_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

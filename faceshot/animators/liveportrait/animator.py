@@ -8,6 +8,7 @@ drawn again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +19,12 @@ from torch import Tensor
 
 from faceshot.animators import Window
 from faceshot.animators.liveportrait.driving import Driving, with_squares
-from faceshot.animators.liveportrait.engine import Engine, Recorded, open_engine, out_of_memory_is_said
+from faceshot.animators.liveportrait.engine import Engine, Recorded, faults_are_said, open_engine
 from faceshot.animators.liveportrait.keypoints import Motion
 from faceshot.animators.liveportrait.live_motion import CONTROLS, LiveMotion, Tuning, mean_motion
 from faceshot.animators.liveportrait.official import OfficialMotion, Options
 from faceshot.animators.liveportrait.ratios import Ratios
-from faceshot.animators.liveportrait.settings import Settings
+from faceshot.animators.liveportrait.settings import Settings, blind_text
 from faceshot.animators.liveportrait.source import Source, load_source
 from faceshot.errors import ShapeError
 from faceshot.types import Character, Drive, Rendered, UInt8
@@ -43,6 +44,7 @@ class LivePortraitAnimator:
 
     Attributes:
         late_after_s: a live show goes on with warp when pictures keep taking longer than this.
+        note: what the user should know; None when all is well.
     """
 
     window = Window()
@@ -54,6 +56,7 @@ class LivePortraitAnimator:
         self._folder = folder
         self._engine: Engine | None = None
         self._stage: _Stage | None = None
+        self.note: str | None = None
 
     def load(self, character: Character) -> None:
         """Load the networks if no other animator has, look at the picture, and draw it once.
@@ -66,7 +69,7 @@ class LivePortraitAnimator:
             self._engine = open_engine(
                 self._folder, settings.variant, settings.device, settings.precision, settings.compile
             )
-        with out_of_memory_is_said(), torch.no_grad():
+        with faults_are_said(), torch.no_grad():
             self._stage = _Stage(load_source(character, settings, self._engine, self._folder), self._engine, settings)
 
     def render(self, drives: Sequence[Drive]) -> list[Rendered]:
@@ -80,8 +83,11 @@ class LivePortraitAnimator:
         """
         if self._stage is None:
             raise ShapeError("The LivePortrait animator has no character yet.", "Call load(character) before render().")
-        with out_of_memory_is_said(), torch.no_grad():
-            return [Rendered(rgba) for rgba in self._stage.pictures(frames)]
+        with faults_are_said(), torch.no_grad():
+            pictures = self._stage.pictures(frames)
+        blind = self._stage.blind
+        self.note = f"{blind_text(self.settings.motion)} Use animator.liveportrait.motion=live." if blind else None
+        return [Rendered(rgba) for rgba in pictures]
 
     @property
     def at_once(self) -> int:
@@ -105,12 +111,17 @@ class LivePortraitAnimator:
 
     def close(self) -> None:
         self._stage = self._engine = None
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        with suppress(RuntimeError):  # a lost GPU has nothing to give back
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
 
 class _Stage:
-    """A loaded source and the motion of everybody in it."""
+    """A loaded source and the motion of everybody in it.
+
+    Attributes:
+        blind: whether the published rules, which follow pictures, were last given motion without any.
+    """
 
     def __init__(self, source: Source, engine: Engine, settings: Settings) -> None:
         self.source, self._engine, self._settings = source, engine, settings
@@ -159,6 +170,7 @@ class _Stage:
 
     def reset(self) -> None:
         people = self.source.people
+        self.blind = False
         self._official = [OfficialMotion(p.motion, p.ratios, self._engine.heads, self._options) for p in people]
         for live, driving in zip(self._live, self._driving, strict=True):
             live.reset()
@@ -239,6 +251,7 @@ class _Stage:
     def _by_the_book(self, frame: Sequence[Drive]) -> Tensor:
         """The published rules, frame by frame; a frame without a face holds the last one."""
         made = []
+        self.blind = any(drive.found and drive.crop is None for drive in frame)
         for mover, driving, drive in zip(self._official, self._driving, frame, strict=True):
             if drive.crop is not None:
                 motion: Motion = self._engine.motion(self._engine.upload([drive.crop]))

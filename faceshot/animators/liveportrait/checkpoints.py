@@ -6,10 +6,10 @@ its safetensors mirror (the same keys). A file is known by its keys and one shap
 
 from __future__ import annotations
 
+import filecmp
 import json
 import re
 import struct
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeVar
@@ -176,8 +176,9 @@ def _find(slot: str, file: str, variant: Variant, folder: Path | None) -> Path:
         if path is not None:
             return path
     places = ", ".join(str(place) for place in weights.search_folders(folder))
-    kind = "liveportrait" if slot == "stitching_retargeting_module" else _KIND[variant]
-    raise WeightsMissing(f"The model file {file} is in none of: {places}.", f"Type: faceshot models pull {kind}")
+    raise WeightsMissing(
+        f"The model file {file} is in none of: {places}.", f"Type: faceshot models pull {_KIND[variant]}"
+    )
 
 
 def _checked(slot: str, path: Path, variant: Variant) -> dict[str, Tensor]:
@@ -194,16 +195,23 @@ def _checked(slot: str, path: Path, variant: Variant) -> dict[str, Tensor]:
 
 
 def _check_variants(paths: Mapping[str, Path], variant: Variant, folder: Path | None) -> None:
-    """Human and animal files have the same keys and shapes; a copy in the wrong folder shows by being the same file."""
+    """Human and animal files have the same keys and shapes, and their publisher states no hashes. A file in the wrong
+    folder shows when it is a link into the other one, or when the other one has the same file."""
     other: Variant = "animals" if variant == "human" else "human"
     for slot, path in paths.items():
         if slot == "stitching_retargeting_module":
             continue
+        real = path.resolve()
+        if _KIND[other] in real.parts[-3:]:
+            raise CheckpointError(
+                f"{path} should be of the {variant} weights, but it is a link to {real}.",
+                f"Delete the link, then type: faceshot models pull {_KIND[variant]}",
+            )
         try:
             twin = _find(slot, FILES[other][slot], other, folder)
         except WeightsMissing:
             continue
-        if path.stat().st_size == twin.stat().st_size and path.read_bytes() == twin.read_bytes():
+        if filecmp.cmp(path, twin, shallow=False):  # reads up to the first difference
             raise CheckpointError(
                 f"{path} and {twin} are the same file: one of them is in the wrong place.",
                 f"Delete both, then type: faceshot models pull {_KIND['human']} {_KIND['animals']}",
@@ -214,7 +222,7 @@ def _structural_fault(path: Path) -> str | None:
     """What is wrong with the file's frame; seen without reading the tensors, so before memory is taken."""
     size = path.stat().st_size
     if path.suffix != ".safetensors":
-        return None if zipfile.is_zipfile(path) else f"its {size} bytes do not end as a .pth file does"
+        return None if weights.ends_as_pth(path) else f"its {size} bytes do not end as a .pth file does"
     with path.open("rb") as file:
         head = file.read(8)
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else _HEADER_BYTES_MAX + 1

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from faceshot.animators.gpu_faults import is_out_of_memory, let_go
+from faceshot.animators.gpu_faults import is_gpu_lost, is_out_of_memory, let_go
 from faceshot.animators.liveportrait.blocks import call
 from faceshot.animators.liveportrait.checkpoints import Networks, Variant, load_networks
 from faceshot.animators.liveportrait.crop import CROP_PX, NETWORK_PX
@@ -28,10 +28,10 @@ from faceshot.animators.liveportrait.keypoints import Motion
 from faceshot.animators.liveportrait.official import Heads
 from faceshot.animators.liveportrait.warping import Warped, identity_grid
 from faceshot.animators.recorded import Recorded
-from faceshot.errors import DeviceError
+from faceshot.errors import DeviceError, OutOfMemory
 from faceshot.types import UInt8
 
-__all__ = ["Device", "Engine", "Precision", "Recorded", "open_engine", "out_of_memory_is_said"]
+__all__ = ["Device", "Engine", "Precision", "Recorded", "faults_are_said", "open_engine"]
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def open_engine(
     engine = _ENGINES.get(key)
     if engine is None:
         place = _device(device)
-        with out_of_memory_is_said():
+        with faults_are_said():
             engine = Engine(load_networks(folder, variant), place, precision, compiled)
         _ENGINES[key] = engine
     return engine
@@ -76,18 +76,23 @@ def _device(wanted: Device) -> torch.device:
 
 
 @contextmanager
-def out_of_memory_is_said() -> Iterator[None]:
-    """Turn running out of memory into two lines that say what to do."""
+def faults_are_said() -> Iterator[None]:
+    """Turn a full memory or a lost GPU into two lines that say what to do."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        let_go(error)  # what is tried next needs the room
-        raise DeviceError(
-            "LivePortrait ran out of memory; it takes about 2 GB on a GPU in fp16 and 3 GB on a CPU.",
-            "Close other programs, use --set animator.liveportrait.precision=fp16 on a GPU, or --animator warp.",
-        ) from error
+        if is_out_of_memory(error):
+            let_go(error)  # what is tried next needs the room
+            raise OutOfMemory(
+                "LivePortrait ran out of memory; it takes about 2 GB on a GPU in fp16 and 3 GB on a CPU.",
+                "Close other programs, use --set animator.liveportrait.precision=fp16 on a GPU, or --animator warp.",
+            ) from error
+        if is_gpu_lost(error):
+            first = str(error).splitlines()[0]
+            raise DeviceError(
+                f"The GPU was lost: {first}", "See nvidia-smi; then end the show and start it again."
+            ) from error
+        raise
 
 
 def _half_is_wanted(precision: Precision, device: torch.device) -> bool:

@@ -51,6 +51,7 @@ __all__ = [
     "controls",
     "gains_of",
     "mean_motion",
+    "one_euro",
 ]
 
 ROTATION: Final = slice(0, 3)
@@ -177,6 +178,30 @@ def _mask(points: tuple[int, ...]) -> Float32:
     return mask
 
 
+def one_euro(
+    raw: Tensor,
+    value: Tensor,
+    last: Tensor,
+    speed: Tensor,
+    dt: Tensor,
+    rest_hz: Tensor,
+    rise: Tensor,
+    speed_hz: float = _SPEED_HZ,
+) -> tuple[Tensor, Tensor]:
+    """One step of the One-Euro filter: the smoothed value and the smoothed speed.
+
+    Args:
+        value, last, speed: after the step before: smoothed value, raw value, smoothed speed.
+        dt: seconds since then.
+        rest_hz, rise: cut-off at rest and what a unit a second adds to it.
+        speed_hz: cut-off of the speed.
+    """
+    share = 1 / (1 + 1 / (2 * torch.pi * speed_hz * dt))
+    speed = speed + share * ((raw - last) / dt - speed)
+    share = 1 / (1 + 1 / (2 * torch.pi * dt * (rest_hz + rise * speed.abs())))
+    return value + share * (raw - value), speed
+
+
 def rotation_vector(matrix: Tensor) -> Tensor:
     """(3,) of a (3, 3) rotation acting on columns; good to half a turn less a hair."""
     cosine = ((matrix.diagonal().sum() - 1) / 2).clamp(-1 + 1e-6, 1 - 1e-7)
@@ -266,13 +291,11 @@ class LiveMotion:
             mine.copy_(new)
         self._driver_square.copy_(control[_SQUARE])
         raw = self._relative(driver, control[_SQUARE])
-        dt, fresh, strength = control[_DT].clamp_min(1e-4), control[_FRESH], control[_STRENGTH]
-        share = 1 / (1 + 1 / (2 * torch.pi * _SPEED_HZ * dt))
-        speed = self._speed + share * ((raw - self._last) / dt - self._speed)
-        cutoff = (self._rest_hz + self._rise * speed.abs()) / strength.clamp_min(1e-3)
-        share = 1 / (1 + 1 / (2 * torch.pi * dt * cutoff))
-        behind = (1 - share) * (raw - self._value)
-        leash = self._leash * strength.clamp_min(1e-3)
+        dt, fresh, strength = control[_DT].clamp_min(1e-4), control[_FRESH], control[_STRENGTH].clamp_min(1e-3)
+        value, speed = one_euro(
+            raw, self._value, self._last, self._speed, dt, self._rest_hz / strength, self._rise / strength
+        )
+        behind, leash = raw - value, self._leash * strength
         value = raw - behind / (1 + (behind / leash).square().square()).sqrt().sqrt()
         # Arithmetic in the place of branches: a fresh filter shows what it sees.
         self._value.copy_(fresh * raw + (1 - fresh) * value)

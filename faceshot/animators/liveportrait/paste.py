@@ -27,15 +27,18 @@ def feather(side_px: int = CROP_PX) -> UInt8:
     return np.floor(255 * np.clip(1 - distance / edge, 0, 1)).astype(np.uint8)
 
 
-def spread(rgba: UInt8) -> UInt8:
+def spread(rgba: UInt8, trusted: int = 64) -> UInt8:
     """(H, W, 3) the picture's colours, those under transparent pixels filled smoothly from around.
 
     The networks see no alpha: what is transparent must not show as a black figure with a hard edge.
+
+    Args:
+        trusted: alpha from which a pixel's own colour is believed; below, the less alpha the more it is filled.
     """
     alpha = rgba[..., 3]
-    if alpha.min() == 255:
+    if alpha.min() >= trusted:
         return np.ascontiguousarray(rgba[..., :3])
-    weight = alpha.astype(np.float32) / 255.0
+    weight = np.minimum(alpha.astype(np.float32) / trusted, 1)
     levels = [(rgba[..., :3].astype(np.float32) * weight[..., None], weight)]
     while min(levels[-1][1].shape) > 1:
         colour, weight = levels[-1]

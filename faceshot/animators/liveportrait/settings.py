@@ -9,7 +9,7 @@ from faceshot.animators.liveportrait.crop import SOURCE_SCALE, SOURCE_UP, Square
 from faceshot.errors import PictureError
 from faceshot.types import Float32
 
-__all__ = ["Settings", "chosen_square"]
+__all__ = ["Settings", "blind_text", "chosen_square"]
 
 _MIN_SIDE_PX = 16
 
@@ -41,6 +41,11 @@ class Settings:
     roll: float = 1.0
     translation: float = 1.0
     scale: float = 0.3
+
+
+def blind_text(motion: str) -> str:
+    """What is wrong with the published rules where the driver's motion comes without pictures."""
+    return f"motion={motion} follows the pictures of a face, and this driver has none: nothing moves."
 
 
 def chosen_square(crop: str, size_wh: tuple[int, int], points_xy: Float32) -> Square:

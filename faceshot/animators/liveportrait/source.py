@@ -50,7 +50,7 @@ class Source:
 
     Attributes:
         people: from left to right.
-        canvas: (H, W, 4) the picture, with colours also where it is transparent.
+        canvas: (H, W, 4) the picture; where it is wholly transparent with the colours from around.
         prepared: of all people, a batch.
         alpha: (B, 1, 512, 512) mattes of the crops, 0 to 1; None for an opaque picture.
     """
@@ -76,11 +76,13 @@ def load_source(character: Character, settings: Settings, engine: Engine, folder
     people = people_of(character, settings, folder)
     alone = len(people) == 1  # a saved square is that of one face
     squares = [_square(person, settings, alone) for person in people]
-    canvas = character.rgba.copy()
-    canvas[..., 3] = _matte(character, settings)
-    canvas[..., :3] = spread(canvas)
-    opaque = bool(canvas[..., 3].min() == 255)
-    crops = [cut(canvas, square) for square in squares]
+    alpha = _matte(character, settings)
+    opaque = bool(alpha.min() == 255)
+    # The edge of a figure that was cut out here has colours of its background; that of a picture's own alpha has not.
+    own = bool((alpha == character.rgba[..., 3]).all())
+    filled = np.dstack([spread(np.dstack([character.rgba[..., :3], alpha]), 64 if own else 255), alpha])
+    crops = [cut(filled, square) for square in squares]
+    canvas = np.where((alpha > 0)[..., None], character.rgba, filled) if own else filled
     small = engine.upload([network_input(np.ascontiguousarray(crop[..., :3])) for crop in crops])
     seen = engine.motion(small)
     mask = None if settings.crop == "whole" else feather()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from faceshot.animators.liveportrait.crop import Square, cut, network_input
-from faceshot.animators.liveportrait.engine import open_engine, out_of_memory_is_said
+from faceshot.animators.liveportrait.engine import faults_are_said, open_engine
 from faceshot.animators.liveportrait.keypoints import Motion
 from faceshot.animators.liveportrait.live_motion import mean_motion
 from faceshot.animators.liveportrait.official import Options, official_video
@@ -88,12 +88,12 @@ class VideoEditor:
 
     def see(self, index: int, rgb: UInt8) -> Motion:
         """M of one source frame, after `settle`."""
-        with out_of_memory_is_said(), torch.no_grad():
+        with faults_are_said(), torch.no_grad():
             return self._engine.motion(self._engine.upload([network_input(cut(rgb, self._squares[index]))]))
 
     def look(self, crop: UInt8) -> Motion:
         """M of a driver's crop."""
-        with out_of_memory_is_said(), torch.no_grad():
+        with faults_are_said(), torch.no_grad():
             return self._engine.motion(self._engine.upload([crop]))
 
     def drive(
@@ -135,7 +135,7 @@ class VideoEditor:
         if self._points[index] is None or self._x_s is None or self._x_d is None:
             return Rendered(rgba)
         square = self._squares[index]
-        with out_of_memory_is_said(), torch.no_grad():
+        with faults_are_said(), torch.no_grad():
             crop = self._engine.upload([network_input(cut(rgb, square))])
             prepared = self._engine.prepare(crop, self._x_s[index : index + 1])
             drawn: UInt8 = self._engine.draw(prepared, self._x_d[index : index + 1])[0].cpu().numpy()

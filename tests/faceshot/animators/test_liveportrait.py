@@ -3,7 +3,7 @@ weights are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,15 +26,6 @@ from faceshot.errors import DeviceError, PictureError, WeightsMissing  # noqa: E
 from faceshot.saved_square import with_saved_square  # noqa: E402
 from faceshot.types import Character, Drive, HeadMotion  # noqa: E402
 from tests.fakes import a_character  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny networks are slowed down by threads that wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +164,26 @@ def test_the_published_rules_can_be_chosen(tiny: Path, motion: str) -> None:
     assert held is None, "a lost face holds the last points"
     if motion == "absolute":
         assert first is not None and (first - x_s).abs().max() > 1e-3
+
+
+def test_the_published_rules_say_when_there_are_no_pictures_to_follow(tiny: Path) -> None:
+    """A motion clip has none; a face that is not there (yet) is another matter."""
+    character = a_character(size_wh=(160, 160))
+    for motion in ("live", "absolute"):
+        animator = loaded(tiny, character, motion=motion)
+        notes = []
+        still = Drive.neutral(character)
+        for drive in (replace(still, found=False), still, seen(character, 1), still):
+            animator.render([drive])
+            notes.append(animator.note)
+        animator.reset()
+        animator.render([replace(still, found=False)])
+        assert animator.note is None
+        if motion == "live":
+            assert notes == [None] * 4
+        else:
+            assert [note is None for note in notes] == [True, False, True, False]
+            assert "this driver has none: nothing moves. Use animator.liveportrait.motion=live." in str(notes[1])
 
 
 @pytest.mark.parametrize(("flag", "part"), [("retarget_eyes", 0), ("retarget_lips", 2)])
@@ -320,6 +331,22 @@ def test_out_of_memory_is_two_lines(tiny: Path, monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(DeviceError, match="out of memory") as caught:
         animator.render([replace(Drive.neutral(character), lids=np.zeros(2, np.float32))])
     assert "warp" in caught.value.hint
+
+
+def test_a_lost_gpu_is_two_lines_and_does_not_hinder_warp(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object) -> torch.Tensor:
+        raise RuntimeError("CUDA error: unspecified launch failure\nCompile with `TORCH_USE_CUDA_DSA`")
+
+    character = a_character(size_wh=(96, 96))
+    animator = loaded(tiny, character)
+    assert animator._stage is not None
+    monkeypatch.setattr(animator._stage, "_begun", lost)
+    with pytest.raises(DeviceError, match=r"GPU was lost: CUDA error: unspecified launch failure\n") as caught:
+        animator.render([replace(Drive.neutral(character), lids=np.zeros(2, np.float32))])
+    assert "start it again" in caught.value.hint
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lost)
+    animator.close()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

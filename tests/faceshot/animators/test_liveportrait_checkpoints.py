@@ -12,8 +12,10 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 
 from safetensors.torch import save_file  # noqa: E402
 
+from faceshot import weights  # noqa: E402
 from faceshot.animators.liveportrait.checkpoints import (  # noqa: E402
     FILES,
+    Variant,
     find_files,
     identify,
     load_networks,
@@ -89,6 +91,29 @@ def test_animal_weights_in_the_human_slot_are_found_by_being_the_same_file(model
     assert "liveportrait_animals" in error.hint
 
 
+@pytest.mark.parametrize("variant", ["human", "animals"])
+def test_a_link_into_the_folder_of_the_other_weights_is_found_too(models: Path, variant: Variant) -> None:
+    """Also when the other slot is empty, so that there is no twin."""
+    mine, others = (FILES[one]["motion_extractor"] for one in (variant, "animals" if variant == "human" else "human"))
+    (models / mine).unlink()
+    (models / mine).symlink_to(models / others)
+    with pytest.raises(CheckpointError, match=f"should be of the {variant} weights, but it is a link to") as caught:
+        load_networks(models, variant)
+    assert caught.value.hint.startswith("Delete the link, then type: faceshot models pull liveportrait")
+
+
+def test_files_of_an_old_torch_are_read(models: Path) -> None:
+    """Before 1.6 a .pth was no zip file; what the publisher wrote with is not stated."""
+    path = models / HUMAN["motion_extractor"]
+    state = torch.load(path, weights_only=True)
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    assert all(torch.equal(value, state[key]) for key, value in read_state(path).items())
+    assert weights.ends_as_pth(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    refused(models, "cannot be read as a checkpoint")
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
 def test_half_a_download_is_said_before_anything_is_built(models: Path, share: float) -> None:
     path = models / HUMAN["spade_generator"]
@@ -137,3 +162,10 @@ def test_both_variants_share_the_small_networks(models: Path) -> None:
     human, animals = find_files(models), find_files(models, "animals")
     assert human["stitching_retargeting_module"] == animals["stitching_retargeting_module"]
     assert human["motion_extractor"] != animals["motion_extractor"]
+
+
+@pytest.mark.parametrize("variant", ["human", "animals"])
+def test_what_a_variant_needs_is_what_its_word_fetches(variant: Variant) -> None:
+    word = {"human": "liveportrait", "animals": "liveportrait_animals"}[variant]
+    fetched = {entry.file for entry in weights.MANIFEST if entry.kind in weights.GROUPS[word]}
+    assert fetched == set(FILES[variant].values())

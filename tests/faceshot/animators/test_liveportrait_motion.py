@@ -20,6 +20,7 @@ from faceshot.animators.liveportrait.keypoints import (  # noqa: E402
     keypoints,
     rotation,
 )
+from faceshot.animators.liveportrait.live_motion import one_euro  # noqa: E402
 from faceshot.animators.liveportrait.official import (  # noqa: E402
     NEUTRAL_LIPS,
     Heads,
@@ -27,6 +28,7 @@ from faceshot.animators.liveportrait.official import (  # noqa: E402
     Options,
     official_video,
     rts_smoothed,
+    stitched,
 )
 from faceshot.animators.liveportrait.ratios import Ratios, ratios_of_203  # noqa: E402
 from faceshot.animators.liveportrait.sliders import SLIDERS, expression_of, slider_deltas  # noqa: E402
@@ -126,6 +128,15 @@ def test_pose_points_and_ratios_are_the_published_ones(shared_golden: Path) -> N
         assert ratios.lips == pytest.approx(float(golden["lip_ratio"][i, 0]), abs=5e-6)
 
 
+def test_the_stitching_network_is_told_source_then_driving_points(shared_golden: Path) -> None:
+    golden = Golden(shared_golden, "postproc")
+    told: list[torch.Tensor] = []
+    heads = recipe_heads(0.5)
+    heads.stitching.register_forward_pre_hook(lambda net, given: told.append(given[0]))
+    stitched(heads, golden["mm_a"], golden["mm_b"])
+    assert torch.equal(told[0], golden["concat"])
+
+
 def test_hull_multiplier_and_smoother_are_the_published_ones(shared_golden: Path) -> None:
     golden = Golden(shared_golden, "postproc")
     ratio = hull_multiplier(golden["mm_a"][0].numpy(), golden["mm_b"][0].numpy())
@@ -136,6 +147,19 @@ def test_hull_multiplier_and_smoother_are_the_published_ones(shared_golden: Path
         smooth = rts_smoothed(golden["seq"], variance)[:, 0]
         assert (smooth - golden[name]).abs().max() < 1e-6
         assert (smooth - golden["seq"][:, 0]).abs().max() > 1e-4
+
+
+def test_the_live_filter_is_the_one_euro_filter_of_the_published_live_port(shared_golden: Path) -> None:
+    """With its constants; ours are gentler on the head and quicker on lids and lips."""
+    golden = Golden(shared_golden, "flp")
+    raw, want = golden["x"].double(), golden["y"].double()
+    value, speed = raw[0], torch.zeros_like(raw[0])
+    dt, rest, rise = (torch.tensor(number, dtype=torch.float64) for number in (1 / 30, 4.0, 0.3))
+    assert torch.equal(want[0], raw[0])
+    for last, now, smooth in zip(raw[:-1], raw[1:], want[1:], strict=True):
+        value, speed = one_euro(now, value, last, speed, dt, rest, rise, speed_hz=1.0)
+        assert (value - smooth).abs().max() < 1e-6
+    assert (want - raw).abs().max() > 1e-3
 
 
 def test_the_neutral_lips_are_the_published_ones(shared_golden: Path) -> None:
