@@ -41,7 +41,7 @@ def test_hidden_pictures_are_blank_while_motion_goes_on():
         [out] = puppet.perform([packet(n)], hidden=True)
         assert out.value.rgba.max() == 0
     assert animator.rendered == 0
-    assert puppet.puppeteer.status == "tracking"
+    assert puppet.troupe.status == "tracking"
 
 
 def test_steps_follow_capture_time_live_and_media_time_offline():
