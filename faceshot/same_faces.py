@@ -24,7 +24,10 @@ _FARTHER_PER_S: Final = 2.0
 """... and how much farther for each second in which it was not seen: a walk."""
 _UNSEEN: Final = 0.5
 """A face that was seen in the last frame goes before one that was lost near by."""
-_CARRY_S: Final = 0.3
+_CARRY_S: Final = 0.5
+"""So long a face is taken to go on as it was going: about what it takes to pass behind another."""
+_TURNS: Final = 0.5
+"""How much of its last step goes into how a face is going; while two overlap, trackers lay a face between them."""
 _SAME: Final = 0.5
 """Faces whose middles are closer than this share of their width are one face: what trackers see of two that overlap."""
 _NEVER: Final = 1e6
@@ -47,8 +50,12 @@ class _Slot:
         self.seen = True
 
     def see(self, spot: Spot, time_ms: int) -> None:
+        gap_s = self._gap_s(time_ms)
         moved = np.array([spot.x - self.spot.x, spot.y - self.spot.y])
-        self.velocity = moved / (self._gap_s(time_ms) or np.inf) if self.seen else np.zeros(2)
+        if gap_s > _CARRY_S:
+            self.velocity = np.zeros(2)
+        elif gap_s > 0:
+            self.velocity += _TURNS * (moved / gap_s - self.velocity)
         self.spot, self.time_ms, self.seen = spot, time_ms, True
 
     def far(self, spot: Spot, time_ms: int) -> float:
