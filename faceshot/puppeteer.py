@@ -43,7 +43,7 @@ from faceshot.retarget import Retargeter, face_frame, face_width
 from faceshot.topology import MIRROR_70
 from faceshot.types import Character, Drive, FaceState, Float32, HeadMotion, Square, UInt8
 
-__all__ = ["MotionSettings", "Puppeteer", "best_neutral"]
+__all__ = ["MotionSettings", "Puppeteer", "Status", "best_neutral"]
 
 Float = NDArray[np.float64]
 Status = Literal["waiting", "calibrating", "tracking", "holding", "idle"]
@@ -155,6 +155,11 @@ class Puppeteer:
         self._lids = np.ones(2)
         self._life_share = 1.0
         self.status = "waiting"
+
+    def forget_performer(self) -> None:
+        """Whoever comes next is another: forget neutral, also one that was asked for. What is on air goes on."""
+        self._keeper.reset()
+        self._rest_crops.reset()
 
     def calibrate(self) -> None:
         """Make the next stable second the neutral pose."""

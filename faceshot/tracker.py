@@ -11,7 +11,7 @@ mediapipe 1.0 and newer has no face mesh; there the task file is a must.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 from faceshot import topology, weights
 from faceshot.errors import FaceshotError, WeightsMissing
 from faceshot.mediapipe_import import import_mediapipe, quiet
+from faceshot.same_faces import SameFaces, Spot
 from faceshot.types import CameraImage, FaceState, Float32, Square, UInt8
 
 __all__ = [
@@ -68,15 +69,20 @@ class Cropper(Protocol):
 
 
 def make_tracker(
-    kind: TrackerKind = "auto", folder: Path | None = None, want_crop: bool = False, cropper: Cropper | None = None
+    kind: TrackerKind = "auto",
+    folder: Path | None = None,
+    want_crop: bool = False,
+    make_cropper: Callable[[], Cropper] | None = None,
+    most: int = 1,
 ) -> FaceTracker:
     """The best tracker at hand, or the one asked for.
 
     Args:
         kind: "auto" is the Landmarker when its file is at hand, else the face mesh.
         folder: where model files are (see `faceshot.weights.find`).
-        want_crop: whether `FaceState.crop` is filled, by `aligned_crop` unless there is a `cropper`.
-        cropper: fills `FaceState.crop` and `crop_square`.
+        want_crop: whether `FaceState.crop` is filled, by `aligned_crop` unless there is a cropper.
+        make_cropper: makes what fills `FaceState.crop` and `crop_square`; one for each face.
+        most: faces that are followed; each that is seen takes as long as the first.
 
     Raises:
         WeightsMissing: the file that is needed is missing or damaged.
@@ -88,10 +94,11 @@ def make_tracker(
                 "The installed mediapipe has no face mesh (only versions before 1.0 have it).",
                 "Use the tracker kind landmarker.",
             )
-        tracker: _MediaPipeTracker = LandmarkerTracker(weights.need(TASK_FILE, folder), want_crop)
+        tracker: _MediaPipeTracker = LandmarkerTracker(weights.need(TASK_FILE, folder), want_crop, most)
     else:
-        tracker = FaceMeshTracker(want_crop)
-    tracker.cropper = cropper
+        tracker = FaceMeshTracker(want_crop, most)
+    if make_cropper is not None:
+        tracker.croppers = [make_cropper() for _ in range(most)]
     return tracker
 
 
@@ -100,13 +107,14 @@ def _has_face_mesh() -> bool:
 
 
 class _MediaPipeTracker(ABC):
-    """What both generations share: silence at start-up, units, resetting. Owned by one thread."""
+    """What both generations share: silence at start-up, units, several faces, resetting. Owned by one thread."""
 
     name: str
-    cropper: Cropper | None = None
+    croppers: Sequence[Cropper] = ()
 
-    def __init__(self, want_crop: bool) -> None:
-        self._want_crop = want_crop
+    def __init__(self, want_crop: bool, most: int = 1) -> None:
+        self._want_crop, self._most = want_crop, most
+        self._same = SameFaces(most)
         self._last_ms = -1
         self._talks = True  # MediaPipe logs at creation and until a first face has passed through the whole graph
         with quiet():
@@ -116,20 +124,30 @@ class _MediaPipeTracker(ABC):
     def track(self, image: CameraImage, timestamp_ms: int) -> FaceState:
         """The face in `image` with confidence 1 (MediaPipe tells no more than yes or no), or `FaceState.lost(...)`.
 
-        The largest face is followed until it is lost. Time that stands still or runs back is taken as 1 ms later.
+        The largest face is followed until it is lost; where several are followed the further ones are its `others`.
+        Time that stands still or runs back is taken as 1 ms later.
         """
         time_ms = self._next_ms(timestamp_ms)
         with quiet() if self._talks else nullcontext():
-            face = self._detect(_bounded(image.rgb), time_ms)
-        if face is None:
-            return FaceState.lost(image.size_wh)
-        self._talks = False
+            faces = self._detect(_bounded(image.rgb), time_ms)
+        self._talks = self._talks and not faces
+        if self._most == 1:
+            return self._state(image, faces[0], 0, time_ms) if faces else FaceState.lost(image.size_wh)
+        first, *others = (
+            FaceState.lost(image.size_wh) if i is None else self._state(image, faces[i], slot, time_ms)
+            for slot, i in enumerate(self._same.assign([_spot(face, image.size_wh) for face in faces], time_ms))
+        )
+        while others and not others[-1].found:
+            others.pop()
+        return replace(first, others=tuple(others))
+
+    def _state(self, image: CameraImage, face: _Face, slot: int, time_ms: int) -> FaceState:
         width, height = image.size_wh
         # z comes in units of the width, so it scales like x.
         points_xyz = face.normalised * np.array([width, height, width], np.float32)
         crop, square = None, None
-        if self.cropper is not None:
-            crop, square = self.cropper.crop(image.rgb, points_xyz, time_ms)
+        if self.croppers:
+            crop, square = self.croppers[slot].crop(image.rgb, points_xyz, time_ms)
         elif self._want_crop:
             crop = aligned_crop(image.rgb, points_xyz)
         return FaceState(image.size_wh, 1.0, points_xyz, True, face.blendshapes, face.head, crop, square)
@@ -137,8 +155,9 @@ class _MediaPipeTracker(ABC):
     def reset(self) -> None:
         """Forget the face: shown a picture without one, MediaPipe drops its region of interest and its filters."""
         self._detect(_BLANK, self._next_ms(0))
-        if self.cropper is not None:
-            self.cropper.reset()
+        self._same.reset()
+        for cropper in self.croppers:
+            cropper.reset()
 
     @abstractmethod
     def close(self) -> None:
@@ -148,7 +167,7 @@ class _MediaPipeTracker(ABC):
     def _load(self) -> None: ...
 
     @abstractmethod
-    def _detect(self, rgb: UInt8, time_ms: int) -> _Face | None: ...
+    def _detect(self, rgb: UInt8, time_ms: int) -> list[_Face]: ...
 
     def _next_ms(self, time_ms: int) -> int:
         self._last_ms = max(time_ms, self._last_ms + 1)
@@ -176,16 +195,17 @@ class FaceMeshTracker(_MediaPipeTracker):
 
     name = "MediaPipe face mesh"
 
-    def __init__(self, want_crop: bool = False) -> None:
-        super().__init__(want_crop)
+    def __init__(self, want_crop: bool = False, most: int = 1) -> None:
+        super().__init__(want_crop, most)
 
     def _load(self) -> None:
         solutions = import_mediapipe().solutions
-        self._mesh = solutions.face_mesh.FaceMesh(static_image_mode=False, max_num_faces=1, refine_landmarks=True)
+        self._mesh = solutions.face_mesh.FaceMesh(
+            static_image_mode=False, max_num_faces=self._most, refine_landmarks=True
+        )
 
-    def _detect(self, rgb: UInt8, time_ms: int) -> _Face | None:
-        faces = self._mesh.process(rgb).multi_face_landmarks
-        return _Face(_from_message(faces[0])) if faces else None
+    def _detect(self, rgb: UInt8, time_ms: int) -> list[_Face]:
+        return [_Face(_from_message(face)) for face in self._mesh.process(rgb).multi_face_landmarks or ()]
 
     def close(self) -> None:
         self._mesh.close()
@@ -203,9 +223,9 @@ class LandmarkerTracker(_MediaPipeTracker):
 
     name = "MediaPipe FaceLandmarker"
 
-    def __init__(self, path: Path, want_crop: bool = False) -> None:
+    def __init__(self, path: Path, want_crop: bool = False, most: int = 1) -> None:
         self._path = path
-        super().__init__(want_crop)
+        super().__init__(want_crop, most)
 
     def _load(self) -> None:
         self._mediapipe = import_mediapipe()
@@ -214,7 +234,7 @@ class LandmarkerTracker(_MediaPipeTracker):
             # The content, not the path: MediaPipe cannot open paths with characters outside ASCII on Windows.
             base_options=tasks.BaseOptions(model_asset_buffer=self._path.read_bytes()),
             running_mode=tasks.vision.RunningMode.VIDEO,
-            num_faces=1,
+            num_faces=self._most,
             output_face_blendshapes=True,
             output_facial_transformation_matrixes=True,
         )
@@ -224,18 +244,23 @@ class LandmarkerTracker(_MediaPipeTracker):
             command = weights.pull_command(weights.entry_of(TASK_FILE))
             raise WeightsMissing(f"{self._path} is damaged: MediaPipe cannot load it.", f"Type: {command}") from bad
 
-    def _detect(self, rgb: UInt8, time_ms: int) -> _Face | None:
+    def _detect(self, rgb: UInt8, time_ms: int) -> list[_Face]:
         image = self._mediapipe.Image(image_format=self._mediapipe.ImageFormat.SRGB, data=rgb)
         result = self._landmarker.detect_for_video(image, time_ms)
-        if not result.face_landmarks:
-            return None
-        pose = np.asarray(result.facial_transformation_matrixes[0], np.float32)
-        return _Face(
-            _to_array(result.face_landmarks[0]), _blendshapes(result.face_blendshapes[0]), _FLIP @ pose @ _FLIP
-        )
+        every = zip(result.face_landmarks, result.face_blendshapes, result.facial_transformation_matrixes, strict=True)
+        return [
+            _Face(_to_array(points), _blendshapes(shapes), _FLIP @ np.asarray(pose, np.float32) @ _FLIP)
+            for points, shapes, pose in every
+        ]
 
     def close(self) -> None:
         self._landmarker.close()
+
+
+def _spot(face: _Face, size_wh: tuple[int, int]) -> Spot:
+    xy = face.normalised[:, :2] * np.array(size_wh, np.float32)
+    x, y = xy.mean(axis=0)
+    return Spot(float(x), float(y), float(np.ptp(xy[:, 0])))
 
 
 _POINT_BYTES = 17  # tag and length of a point, then tag and four little-endian bytes each of x, y and z

@@ -85,6 +85,8 @@ class FaceState:
         head: (4, 4) float32, head pose in image axes, translation in centimetres.
         crop: (256, 256, 3) uint8, the aligned face for animators that need pixels.
         crop_square: centre x, y and side in pixels of the camera image, of a crop that is an upright square.
+        others: further faces of the same frame, for trackers that follow several: each keeps its place in the tuple
+            from frame to frame, and one that is not seen now is `lost`. They have no others themselves.
     """
 
     size_wh: tuple[int, int]
@@ -95,6 +97,7 @@ class FaceState:
     head: Float32 | None = None
     crop: UInt8 | None = None
     crop_square: Square | None = None
+    others: tuple[FaceState, ...] = ()
 
     def __post_init__(self) -> None:
         if self.points_xyz is not None:

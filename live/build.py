@@ -59,6 +59,8 @@ SINKS = {
     "record": "live.sinks.recorder:RecorderSink",
     "null": "live.sinks.null:NullSink",
 }
+MOST_DRIVERS = 4
+"""Faces in front of one camera that move a person each (`animator.liveportrait.people = "each"`)."""
 LoadProgress = Callable[[str, int, int], None]
 RECORDINGS = (".mp4", ".webm")
 SOURCE_KINDS = "demo, phone, a camera (number or name), a video file, a .motion clip"
@@ -168,12 +170,12 @@ def build_tracker(config: Config, progress: MatchProgress = lambda stage, done, 
         return MatchingTracker(build_matcher(config, keep=True), config.matching.stride, progress)
     from faceshot.tracker import make_tracker
 
-    cropper = None
-    if config.animator.kind == "liveportrait":
-        from faceshot.animators.liveportrait.driver_crop import DriverCrop
+    if config.animator.kind != "liveportrait":
+        return make_tracker(config.tracker.kind, config.models.folder)
+    from faceshot.animators.liveportrait.driver_crop import DriverCrop
 
-        cropper = DriverCrop()
-    return make_tracker(config.tracker.kind, config.models.folder, cropper=cropper)
+    most = MOST_DRIVERS if config.animator.liveportrait.people == "each" else 1
+    return make_tracker(config.tracker.kind, config.models.folder, make_cropper=DriverCrop, most=most)
 
 
 def build_matcher(config: Config, keep: bool = False) -> Matcher:

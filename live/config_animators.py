@@ -46,8 +46,9 @@ class LivePortraitConfig(Table):
     crop: str = "auto"
     """What of the picture is animated: `auto` (the square that was drawn in the editor, else around the face), `whole`,
     or a square `left,top,side` in pixels."""
-    people: Literal["first", "all"] = "first"
-    """`all`: everybody in the picture moves."""
+    people: Literal["first", "all", "each"] = "first"
+    """`all`: everybody in the picture moves alike. `each`: up to four faces in front of the camera (or in the driving
+    video) move a person each, both from left to right; a person without one idles."""
     cut_out: bool = False
     """Cut the figure out of an opaque picture, where its background is plain enough."""
     stitching: bool = True

@@ -29,6 +29,7 @@ class Performance:
         pts: in units of `time_base`, growing.
         interval_pts: nominal distance of two frames.
         sound: file that has the sound, if any.
+        others: of further faces in the same video, frame by frame; of trackers that follow several.
     """
 
     states: Sequence[FaceState]
@@ -37,6 +38,7 @@ class Performance:
     interval_pts: int
     fps: float
     sound: Path | None
+    others: Sequence[Performance] = ()
 
     @property
     def faces(self) -> Sequence[FaceState]:
@@ -55,14 +57,17 @@ class Performance:
 
 
 def perform(
-    drive: str | Path, make_tracker: Callable[[], Tracker], crops: KeptStates | None, progress: Progress
+    drive: str | Path,
+    make_tracker: Callable[[], Tracker],
+    keep_crops: Callable[[], KeptStates] | None,
+    progress: Progress,
 ) -> Performance:
     """Track every frame of a video, or open a motion clip.
 
     Args:
         drive: a video file, a `.motion` file or the name of a bundled clip.
         make_tracker: called when it is a video.
-        crops: where states are put together with the tracker's crops; None keeps no crops.
+        keep_crops: makes what states are put into together with the tracker's crops; None keeps no crops.
 
     Raises:
         SourceError, MotionClipError: it cannot be read.
@@ -71,7 +76,7 @@ def perform(
         clip = open_clip(str(drive))
         rate = Fraction(clip.fps).limit_denominator(1001)
         return Performance(clip.states, range(len(clip.states)), 1 / rate, 1, clip.fps, None)
-    states: list[FaceState] | KeptStates = [] if crops is None else crops
+    rows: list[list[FaceState] | KeptStates] = [_row(keep_crops)]  # one a face
     pts: list[int] = []
     with VideoReader(drive) as reader:
         tracker = make_tracker()
@@ -80,10 +85,25 @@ def perform(
             for picture in reader:
                 t_ms = max(t_ms + 1, round(picture.t_ns / 1e6))
                 state = tracker.track(CameraImage(reader.rgb(picture)), t_ms)
-                states.append(replace(state, crop=None) if crops is None else state)
+                faces = [replace(state, others=()), *state.others]
+                lost = FaceState.lost(state.size_wh)
+                while len(rows) < len(faces):
+                    rows.append(_row(keep_crops))
+                    for _ in pts:
+                        rows[-1].append(lost)
+                faces += [lost] * (len(rows) - len(faces))
+                for row, face in zip(rows, faces, strict=True):
+                    row.append(replace(face, crop=None) if keep_crops is None else face)
                 pts.append(picture.pts)
-                progress("track", len(states), reader.frame_count)
+                progress("track", len(pts), reader.frame_count)
         finally:
             tracker.close()
         interval_pts = max(1, round(reader.interval_ns / 1e9 / reader.time_base))
-        return Performance(states, pts, reader.time_base, interval_pts, reader.fps, reader.path)
+        first, *others = (
+            Performance(row, pts, reader.time_base, interval_pts, reader.fps, reader.path) for row in rows
+        )
+        return replace(first, others=others)
+
+
+def _row(keep_crops: Callable[[], KeptStates] | None) -> list[FaceState] | KeptStates:
+    return [] if keep_crops is None else keep_crops()

@@ -1,4 +1,4 @@
-"""What the render worker owns: puppeteer and animator, and what replaces them when they fail.
+"""What the render worker owns: puppeteers and animator, and what replaces them when they fail.
 
 Synchronous; `perform`, `swap` and `reset` are called in the render worker, `prepare` in any.
 """
@@ -9,10 +9,11 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from faceshot.animators import Animator, Gradual
+from faceshot.animators import Animator, Ensemble, Gradual
 from faceshot.animators.output import mirrored
 from faceshot.errors import FaceshotError, OutOfMemory
 from faceshot.puppeteer import Puppeteer
+from faceshot.troupe import Troupe
 from faceshot.types import Character, Drive, FaceState, Rendered
 from live.clock import Clock
 from live.edges import Packet
@@ -51,6 +52,7 @@ class Puppet:
         media_time: step by the packets' media time (offline) instead of their capture time.
 
     Attributes:
+        troupe: who carries the performers' motion over.
         character: who is on air.
         mirror: whether pictures are flipped left to right.
         message: what is wrong now, for the user; None when all is well. Readable from any thread, and there it tells
@@ -66,7 +68,7 @@ class Puppet:
         clock: Clock,
         media_time: bool = False,
     ) -> None:
-        self.puppeteer = puppeteer
+        self.troupe = Troupe(puppeteer)
         self.character = character
         self.animator = animator
         self.mirror = False
@@ -82,7 +84,8 @@ class Puppet:
         self._late = 0
         self._ladder = _ladder_of(animator)
         self._rung_note: str | None = None
-        self._drawn: deque[tuple[Packet[FaceState], Drive]] = deque(maxlen=animator.window.size)
+        self._drawn: deque[tuple[Packet[FaceState], list[Drive]]] = deque(maxlen=animator.window.size)
+        self.troupe.set_cast(self._cast())
         self._last_ns: int | None = None
         self._asked: deque[Callable[[], None]] = deque()
 
@@ -114,7 +117,7 @@ class Puppet:
         t0 = self._begun_ns = self._clock.now_ns()
         fresh = self._retarget(packets)
         t1 = self._clock.now_ns()
-        pictures = [self.blank] if hidden else self._render([drive for _, drive in self._drawn], fresh, pace_ns)
+        pictures = [self.blank] if hidden else self._render([drives for _, drives in self._drawn], fresh, pace_ns)
         if self.mirror:
             pictures = [mirrored(picture) for picture in pictures]
         stages = {"retarget": t1 - t0, "render": self._clock.now_ns() - t1}
@@ -133,12 +136,12 @@ class Puppet:
         self._late = 0
         self._ladder, self._rung_note = _ladder_of(animator), None
         self._drawn = deque(maxlen=animator.window.size)
-        self.puppeteer.set_character(character)
+        self.troupe.set_cast(self._cast())
         _close(old)
 
     def reset(self) -> None:
         """Another source: forget the last performer."""
-        self.puppeteer.reset()
+        self.troupe.reset()
         self.animator.reset()
         self._drawn.clear()
         self._last_ns = None
@@ -148,7 +151,7 @@ class Puppet:
         _close(self.animator)
 
     def _retarget(self, packets: Sequence[Packet[FaceState]]) -> int:
-        """Step the puppeteer by each packet that is new; how many there were."""
+        """Step the puppeteers by each packet that is new; how many there were."""
         known = {id(packet) for packet, _ in self._drawn}
         fresh = [packet for packet in packets if id(packet) not in known]  # its window overlaps the last one
         for packet in fresh:
@@ -156,35 +159,48 @@ class Puppet:
             dt_s = (t_ns - self._last_ns) / 1e9 if self._last_ns is not None else 1 / 30
             self._last_ns = t_ns
             try:
-                drive = self.puppeteer.step(packet.value, min(max(dt_s, SHORTEST_STEP_S), LONGEST_STEP_S))
+                drives = self.troupe.step(packet.value, min(max(dt_s, SHORTEST_STEP_S), LONGEST_STEP_S))
             except Exception as error:
                 self._report("The motion of one frame could not be used", error)
-                drive = Drive.neutral(self.character)
-            self._drawn.append((packet, drive))
+                drives = [Drive.neutral(who) for who in self._cast()]
+            self._drawn.append((packet, drives))
         return len(fresh)
 
-    def _render(self, drives: Sequence[Drive], fresh: int, pace_ns: float) -> list[Rendered]:
+    def _cast(self) -> list[Character]:
+        """Those who move by themselves, from left to right."""
+        if isinstance(self.animator, Ensemble) and self.animator.own_drivers:
+            return list(self.animator.cast)
+        return [self.character]
+
+    def _render(self, frames: Sequence[Sequence[Drive]], fresh: int, pace_ns: float) -> list[Rendered]:
         begun_ns = self._clock.now_ns()
         try:
-            pictures = self._rendered(drives)
+            pictures = self._rendered(frames)
         except Exception as error:
             if not self._fallen_back:
                 self._fall_back(error)
+                if len(frames[-1]) > 1:  # these are of people whom the new animator does not know
+                    frames = [[Drive.neutral(self.character)]] * len(frames)
         else:
             self._watch(self._clock.now_ns() - begun_ns, len(pictures), pace_ns)
             return pictures
         try:
-            new = drives[-fresh:] if fresh and self.animator.window.size == 1 else drives[-1:]
-            return [picture for drive in new for picture in self.animator.render([drive])]
+            new = frames[-fresh:] if fresh and self.animator.window.size == 1 else frames[-1:]
+            return [picture for frame in new for picture in self._draw([frame])]
         except Exception as error:
             self._report("Nothing can be drawn; the picture is blank", error)
             return [self.blank]
 
-    def _rendered(self, drives: Sequence[Drive]) -> list[Rendered]:
+    def _draw(self, frames: Sequence[Sequence[Drive]]) -> list[Rendered]:
+        if isinstance(self.animator, Ensemble) and self.animator.own_drivers:
+            return self.animator.render_cast(frames)
+        return self.animator.render([drives[0] for drives in frames])
+
+    def _rendered(self, frames: Sequence[Sequence[Drive]]) -> list[Rendered]:
         """What the animator draws, on the best rung that fits into memory."""
         while True:
             try:
-                return self.animator.render(drives)
+                return self._draw(frames)
             except OutOfMemory as error:
                 full = error
             self._make_room(full)
@@ -243,6 +259,7 @@ class Puppet:
             return
         _close(self.animator)
         self.animator = animator
+        self.troupe.set_cast(self._cast())
         self._ladder, self._rung_note = _ladder_of(animator), None
         self._drawn = deque(self._drawn, maxlen=animator.window.size)
 

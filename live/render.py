@@ -10,13 +10,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from faceshot.animators import Animator
+import numpy as np
+
+from faceshot.animators import Animator, Ensemble
 from faceshot.animators.output import mirrored
 from faceshot.puppeteer import MotionSettings, Puppeteer, best_neutral
-from faceshot.types import Character, Drive, Rendered
+from faceshot.types import Character, Drive, FaceState
 from live.errors import SourceError
 from live.kept_states import KeptStates
 from live.performance import Performance, Progress, perform
@@ -25,6 +27,13 @@ from live.stages import Tracker
 from live.video_writer import VideoWriter, check_not_read, check_output
 
 __all__ = ["Report", "prepare", "render"]
+
+
+Act = tuple[Performance, Puppeteer]
+"""A tracked driver and who carries its motion over to one person."""
+_SEEN_ENOUGH = 0.1
+"""A further face of the driving video that is seen in a smaller share of its frames moves nobody."""
+_FIRST_SEEN = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,7 @@ def render(
         overwrite: replace an existing `out`.
         mirror: flip the pictures left to right.
         others: drivers of the other people in the picture, from left to right; who has none moves as the first does.
+            With an animator of `own_drivers` the faces in `drive` come first, and who has none idles.
 
     Raises:
         SourceError, MotionClipError: the driver cannot be read, or no frame of it shows a face.
@@ -80,14 +90,21 @@ def render(
     _check_cast(animator, others)
     with ExitStack() as kept:
 
-        def crops() -> KeptStates | None:
-            return kept.enter_context(closing(KeptStates(out.absolute().parent))) if animator.needs_crop else None
+        def crops() -> KeptStates:
+            return kept.enter_context(closing(KeptStates(out.absolute().parent)))
 
-        performance, puppeteer = prepare(character, drive, make_tracker, crops(), settings, progress)
-        cast = [
-            prepare(who, other, make_tracker, crops(), settings, progress)
-            for who, other in zip(getattr(animator, "cast", [])[1:], others, strict=False)
-        ]
+        keep_crops = crops if animator.needs_crop else None
+        performance, puppeteer = prepare(character, drive, make_tracker, keep_crops, settings, progress)
+        acts = [(performance, puppeteer)]
+        if isinstance(animator, Ensemble):
+            if animator.own_drivers:
+                acts = _each(animator.cast[: len(animator.cast) - len(others)], performance, settings)
+            acts += [
+                prepare(who, other, make_tracker, keep_crops, settings, progress)
+                for who, other in zip(animator.cast[len(acts) :], others, strict=False)
+            ]
+            if animator.own_drivers:
+                acts += _idle(animator.cast, len(acts), performance, settings)
         writer = VideoWriter(
             out,
             character.size_wh,
@@ -98,13 +115,13 @@ def render(
             overwrite=overwrite,
         )
         try:
-            _draw(performance, puppeteer, animator, Canvas(character.size_wh, backdrop), writer, progress, mirror, cast)
+            _draw(acts, animator, Canvas(character.size_wh, backdrop), writer, progress, mirror)
         except BaseException:  # Ctrl-C too: nothing half-written stays behind
             writer.discard()
             raise
         writer.finish()
     length_pts = performance.pts[-1] - performance.pts[0] + performance.interval_pts
-    found = sum(state.found for state in performance.faces)
+    found = sum(state.found for state in acts[0][0].faces)
     return Report(len(performance.states), found, float(length_pts * performance.time_base))
 
 
@@ -112,12 +129,12 @@ def prepare(
     character: Character,
     drive: str | Path,
     make_tracker: Callable[[], Tracker],
-    crops: KeptStates | None,
+    keep_crops: Callable[[], KeptStates] | None,
     settings: MotionSettings | None,
     progress: Progress,
-) -> tuple[Performance, Puppeteer]:
+) -> Act:
     """A tracked driver and who carries its motion over, measured against its neutral."""
-    performance = perform(drive, make_tracker, crops, progress)
+    performance = perform(drive, make_tracker, keep_crops, progress)
     neutral = best_neutral(performance.faces)
     if neutral is None:
         raise SourceError(
@@ -129,8 +146,36 @@ def prepare(
     return performance, puppeteer
 
 
+def _each(people: Sequence[Character], performance: Performance, settings: MotionSettings | None) -> list[Act]:
+    """The faces of one video and who each of them moves: from left to right as they are first seen, in a mirror when
+    motion is mirrored."""
+    seen = []
+    for one in (performance, *performance.others):
+        faces = [state for state in one.faces if state.found]
+        neutral = best_neutral(one.faces)
+        if neutral is not None and (one is performance or len(faces) >= _SEEN_ENOUGH * len(one.faces)):
+            x = np.median([0.0 if s.points_xyz is None else s.points_xyz[:, 0].mean() for s in faces[:_FIRST_SEEN]])
+            seen.append((float(x), replace(one, others=()), neutral))
+    seen.sort(key=lambda one: one[0], reverse=settings is not None and settings.mirror)
+    acts = []
+    for i, (who, (_, one, neutral)) in enumerate(zip(people, seen, strict=False)):
+        puppeteer = Puppeteer(who, settings, seed=i)
+        puppeteer.use_neutral(neutral)
+        acts.append((one, puppeteer))
+    return acts
+
+
+def _idle(
+    people: Sequence[Character], driven: int, performance: Performance, settings: MotionSettings | None
+) -> list[Act]:
+    """Those who have no driver."""
+    nobody = [FaceState.lost(performance.faces[0].size_wh)] * len(performance.states)
+    alone = replace(performance, states=nobody, others=())
+    return [(alone, Puppeteer(who, settings, seed=i)) for i, who in enumerate(people) if i >= driven]
+
+
 def _check_cast(animator: Animator, others: Sequence[str | Path]) -> None:
-    people = int(getattr(animator, "people", 1))
+    people = len(animator.cast) if isinstance(animator, Ensemble) else 1
     if len(others) >= people and others:
         raise SourceError(
             f"There are {len(others) + 1} drivers, but {people} person in the picture is animated."
@@ -156,30 +201,24 @@ class _Other:
 
 
 def _draw(
-    performance: Performance,
-    puppeteer: Puppeteer,
-    animator: Animator,
-    canvas: Canvas,
-    writer: VideoWriter,
-    progress: Progress,
-    mirror: bool,
-    cast: Sequence[tuple[Performance, Puppeteer]] = (),
+    acts: Sequence[Act], animator: Animator, canvas: Canvas, writer: VideoWriter, progress: Progress, mirror: bool
 ) -> None:
+    (performance, puppeteer), *others = acts
     pts = performance.pts
     ends = [*pts[1:], pts[-1] + performance.interval_pts]
     drives = puppeteer.perform(performance.states, performance.dts_s)
-    others = [_Other(other, acting) for other, acting in cast]
+    beside = [_Other(other, acting) for other, acting in others]
     number = 0
     at_once = getattr(animator, "at_once", 1)
     while together := list(itertools.islice(drives, at_once)):
-        if others:
+        if beside and isinstance(animator, Ensemble):
             frames = []
             for i, drive in enumerate(together, number):
                 at_s = float((pts[i] - pts[0]) * performance.time_base)
-                frame = [drive, *(other.at(at_s) for other in others)]
+                frame = [drive, *(other.at(at_s) for other in beside)]
                 # Who has no driver of his own moves as the first does.
-                frames.append(frame + [drive] * (animator.people - len(frame)))  # type: ignore[attr-defined]
-            pictures: list[Rendered] = animator.render_cast(frames)  # type: ignore[attr-defined]
+                frames.append(frame + [drive] * (len(animator.cast) - len(frame)))
+            pictures = animator.render_cast(frames)
         else:
             pictures = animator.render(together)
         for picture in pictures:

@@ -114,7 +114,7 @@ class Show:
         self._calibrate_worker = parts.make_worker("calibrate")
         self._finder = FaceFinder(parts.make_tracker, clock)
         self._feed = self._new_feed(config.source.spec)
-        self._expression = PresetMixer()  # what was asked for; the puppeteer's own lives in the render worker
+        self._expression = PresetMixer()  # what was asked for; the puppeteers' own live in the render worker
         self._message: str | None = None
         self._characters: list[dict[str, str]] = []
         self._uploads: dict[str, Character] = {}
@@ -182,7 +182,7 @@ class Show:
     def calibrate(self) -> None:
         """Take the performer's next stable second as the neutral pose."""
         if self._puppet is not None:
-            self._puppet.soon(self._puppet.puppeteer.calibrate)
+            self._puppet.soon(self._puppet.troupe.calibrate)
 
     async def measure_range(self, what: str) -> None:
         """Measure one step of `faceshot.range_control` on the performer and use it from then on.
@@ -193,7 +193,7 @@ class Show:
         measurement = Measurement(cast(RangeStep, what))
         if self._puppet is None:
             raise FaceshotError("The show has not begun yet.", "Try again when the character is on air.")
-        self._puppet.soon(partial(setattr, self._puppet.puppeteer, "measurement", measurement))
+        self._puppet.soon(partial(self._puppet.troupe.measure, measurement))
         end_ns = self.clock.now_ns() + _MEASURE_AT_MOST_NS
         while not measurement.done:
             if self.clock.now_ns() > end_ns:
@@ -210,8 +210,7 @@ class Show:
         """Blend an expression of `faceshot.presets` over the performer's; None ends it. Raises `FaceshotError`."""
         self._expression.choose(name)
         if self._puppet is not None:
-            presets = self._puppet.puppeteer.presets
-            self._puppet.soon(lambda: presets.choose(name))
+            self._puppet.soon(partial(self._puppet.troupe.choose, name))
 
     def set_paused(self, on: bool) -> None:
         """Freeze the last picture, or go on."""
@@ -303,7 +302,7 @@ class Show:
                 "name": self._feed.info.name if self._feed.info else self._feed.spec,
                 "state": self._feed.state,
             },
-            "face": puppet.puppeteer.status if puppet else "waiting",
+            "face": puppet.troupe.status if puppet else "waiting",
             "expression": self._expression.name,
             "expressions": list(PRESETS),
             "paused": self._air.paused,
@@ -454,7 +453,7 @@ class Show:
             self._puppet.mirror = self.config.output.mirror
             settings = motion_settings(self.config.motion, self._mirrored)
             # Between two frames, never in the middle of one.
-            self._puppet.soon(partial(setattr, self._puppet.puppeteer, "settings", settings))
+            self._puppet.soon(partial(setattr, self._puppet.troupe, "settings", settings))
 
 
 def motion_settings(motion: MotionConfig, mirror: bool) -> MotionSettings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from live.workers import InlineWorker
 __all__ = [
     "CAMERA_COLOUR",
     "CostlyAnimator",
+    "DuoAnimator",
     "MemorySink",
     "ScriptedSource",
     "ScriptedTracker",
@@ -253,6 +254,30 @@ class MemorySink:
     def greys(self) -> list[int]:
         """Which character each picture shows: its grey, 0 when blank."""
         return [int(packet.value.rgba[0, 0, 1]) for packet in self.packets]
+
+
+class DuoAnimator(CostlyAnimator):
+    """Two people in one picture: each half's red says how far its person's jaw is open, each person's crop aside."""
+
+    own_drivers = True
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.frames: deque[Sequence[Drive]] = deque(maxlen=200)
+
+    @property
+    def cast(self) -> list[Character]:
+        assert self._character is not None
+        return [self._character, self._character]
+
+    def render_cast(self, frames: Sequence[Sequence[Drive]]) -> list[Rendered]:
+        self.frames += frames
+        pictures = self.render([drives[0] for drives in frames])
+        for picture, drives in zip(pictures, frames, strict=True):
+            middle = picture.size_wh[0] // 2
+            for half, drive in zip((slice(None, middle), slice(middle, None)), drives, strict=True):
+                picture.rgba[:, half, 0] = round(100 * float(drive.blendshapes[ARKIT_INDEX["jawOpen"]]))
+        return pictures
 
 
 def a_show(

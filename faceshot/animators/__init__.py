@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from faceshot.types import Character, Drive, Rendered
 
-__all__ = ["Animator", "Gradual", "Rung", "Window"]
+__all__ = ["Animator", "Ensemble", "Gradual", "Rung", "Window"]
 
 
 class Window(NamedTuple):
@@ -75,3 +75,22 @@ class Gradual(Protocol):
 
     def take_rung(self, rung: int) -> None:
         """Draw on another rung from the next `render` on; `window` may change with it. The motion goes on."""
+
+
+@runtime_checkable
+class Ensemble(Protocol):
+    """What an animator may offer besides: several people in one picture. Without it, and in `render`, they move alike.
+
+    Attributes:
+        cast: the character once a person who is animated, with that person's points, from left to right.
+        own_drivers: each performer in front of the camera is to move one person.
+    """
+
+    @property
+    def cast(self) -> Sequence[Character]: ...
+
+    @property
+    def own_drivers(self) -> bool: ...
+
+    def render_cast(self, frames: Sequence[Sequence[Drive]]) -> list[Rendered]:
+        """One picture a frame; a frame has one drive for each of `cast`."""

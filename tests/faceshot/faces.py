@@ -13,7 +13,7 @@ from faceshot.assisted import CLICKS
 from faceshot.pictures import read_picture
 from faceshot.types import Character, UInt8
 
-__all__ = ["LABELLED", "Labelled", "clicks_on", "drawn_face", "eye_distance", "labelled", "near_eyes"]
+__all__ = ["LABELLED", "Labelled", "clicks_on", "crossing", "drawn_face", "eye_distance", "labelled", "near_eyes"]
 
 FOLDER = Path(__file__).resolve().parent.parent / "data" / "landmarks"
 LABELLED = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -58,3 +58,34 @@ def drawn_face(character: Character, background: tuple[int, int, int] = (40, 90,
     flat = character.rgba[..., :3] * alpha + np.array(background, np.float32) * (1 - alpha)
     picture = np.dstack([flat.round().astype(np.uint8), np.full(alpha.shape[:2], 255, np.uint8)])
     return np.ascontiguousarray(cv2.resize(picture, (512, 512), interpolation=cv2.INTER_AREA))
+
+
+def crossing(media: Path, count: int, dt_s: float) -> list[UInt8]:
+    """Two real faces that change sides, the left one in front: pictures of 800 x 360 px."""
+    front, back = (_faces(media / "driving" / f"{name}.mp4", count, side) for name, side in (("d0", 260), ("d10", 230)))
+    pictures = []
+    for n in range(count):
+        picture = np.full((360, 800, 3), 110, np.uint8)
+        share = min(max((n * dt_s - 0.3) / 1.8, 0.0), 1.0)
+        _lay(picture, back[n], round(540 - 520 * share), 60)
+        _lay(picture, front[n], round(20 + 500 * share), 50)
+        pictures.append(picture)
+    return pictures
+
+
+def _faces(path: Path, count: int, side: int) -> list[UInt8]:
+    video = cv2.VideoCapture(str(path))
+    faces = []
+    for _ in range(count):
+        ok, bgr = video.read()
+        assert ok
+        faces.append(np.asarray(cv2.resize(bgr[..., ::-1], (side, side)), np.uint8))
+    video.release()
+    return faces
+
+
+def _lay(picture: UInt8, face: UInt8, left: int, top: int) -> None:
+    side = len(face)
+    oval = np.zeros((side, side), np.uint8)
+    cv2.ellipse(oval, (side // 2, side // 2), (side * 36 // 100, side // 2), 0, 0, 360, 1, -1)
+    picture[top : top + side, left : left + side][oval > 0] = face[oval > 0]

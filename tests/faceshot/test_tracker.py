@@ -18,6 +18,7 @@ from faceshot.tracker import (
     make_tracker,
 )
 from faceshot.types import CameraImage, FaceState
+from tests.faceshot.faces import crossing
 
 NOTHING = CameraImage(np.full((240, 320, 3), 90, np.uint8))
 has_face_mesh = pytest.mark.skipif(
@@ -277,3 +278,54 @@ def test_points_are_read_from_the_message_as_they_are(further: dict[str, float])
     for x, y, z in points:
         message.landmark.add(x=x, y=y, z=z, **further)
     assert np.array_equal(_from_message(message), points)
+
+
+# Several faces
+
+
+@pytest.fixture(params=["landmarker", pytest.param("facemesh", marks=has_face_mesh)])
+def trackers(request: pytest.FixtureRequest, shared_models: Path) -> Iterator[FaceTracker]:
+    made = make_tracker(request.param, shared_models, want_crop=True, most=3)
+    yield made
+    made.close()
+
+
+def middle(state: FaceState) -> float:
+    assert state.points_xyz is not None
+    return float(state.points_xyz[:, 0].mean())
+
+
+def test_two_real_faces_that_pass_each_other_stay_themselves(trackers: FaceTracker, shared_media: Path) -> None:
+    """While one is behind the other it is lost; it comes out on the other side as the second face again."""
+    pictures = crossing(shared_media, 24, 0.1)
+    states = [trackers.track(CameraImage(picture), 100 * i) for i, picture in enumerate(pictures)]
+    first, second = states[0], states[0].others[0]
+    assert middle(first) < 200 < 600 < middle(second), "at first from left to right"
+    assert any(not state.others for state in states), "it is lost"
+    last = states[-1]
+    assert len(last.others) == 1 and middle(last.others[0]) < 200 < 600 < middle(last)
+    # Their crops show who is who: two people differ more than one does from himself.
+    crops = [first.crop, second.crop, last.crop, last.others[0].crop]
+    a, b, a_again, b_again = (np.float32(crop[64:192, 64:192]) for crop in crops if crop is not None)
+    own = float(max(np.abs(a - a_again).mean(), np.abs(b - b_again).mean()))
+    assert own < 0.8 * float(min(np.abs(a - b_again).mean(), np.abs(b - a_again).mean()))
+
+
+def test_one_face_among_several_is_followed_as_it_is_alone(trackers: FaceTracker, talking: list[CameraImage]) -> None:
+    for i, image in enumerate(talking[:4]):
+        state = trackers.track(image, 200 * i)
+        assert state.found and state.crop is not None and state.others == ()
+    trackers.reset()
+    assert not trackers.track(NOTHING, 1000).found
+
+
+def test_each_of_several_faces_has_a_cropper_of_its_own(shared_models: Path, shared_media: Path) -> None:
+    from faceshot.animators.liveportrait.driver_crop import DriverCrop
+
+    tracker = make_tracker("auto", shared_models, make_cropper=DriverCrop, most=2)
+    pictures = crossing(shared_media, 3, 0.1)
+    states = [tracker.track(CameraImage(picture), 100 * i) for i, picture in enumerate(pictures)]
+    tracker.close()
+    for state in (states[-1], states[-1].others[0]):
+        assert state.crop_square is not None
+        assert abs(state.crop_square[0] - middle(state)) < 20, "around its own face"

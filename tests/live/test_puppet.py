@@ -1,6 +1,7 @@
 """What the render worker owns: one picture per new drive, whatever fails."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from faceshot.puppeteer import Puppeteer
 from faceshot.types import FaceState
 from live.edges import Packet
 from live.puppet import Puppet, prepare
-from tests.fakes import CostlyAnimator, a_character, a_face
+from tests.fakes import CostlyAnimator, DuoAnimator, a_character, a_face
 from tests.live.test_face_finder import HandClock
 
 WHO = a_character()
@@ -41,7 +42,7 @@ def test_hidden_pictures_are_blank_while_motion_goes_on():
         [out] = puppet.perform([packet(n)], hidden=True)
         assert out.value.rgba.max() == 0
     assert animator.rendered == 0
-    assert puppet.puppeteer.status == "tracking"
+    assert puppet.troupe.status == "tracking"
 
 
 def test_steps_follow_capture_time_live_and_media_time_offline():
@@ -303,3 +304,60 @@ def test_a_chunk_that_fails_is_drawn_by_warp_picture_by_picture():
     first, second = play(puppet, 2)
     assert [picture.seq for picture in (*first, *second)] == list(range(8)), "no frame is missing"
     assert animator.closed and "drawing with warp" in puppet.message
+
+
+# Several people in one picture
+
+
+def two_faces(left: float, right: float) -> FaceState:
+    """Trackers without a place in the picture: in the order in which they are."""
+    return replace(a_face(left), others=(a_face(right),))
+
+
+def reds(puppet: Puppet, states, first: int = 0) -> list[int]:
+    """How far each person's mouth is open in the last picture."""
+    for n, state in enumerate(states, first):
+        [out] = puppet.perform([packet(n, state)], hidden=False)
+    return out.value.rgba[0, [0, -1], 0].tolist()
+
+
+def test_each_face_moves_its_own_person():
+    puppet = a_puppet(DuoAnimator())
+    left, right = reds(puppet, [two_faces(0, 0)] * 60 + [two_faces(0.6, 0)] * 10)
+    assert left > 40 and right < 5
+    left, right = reds(puppet, [two_faces(0, 0.6)] * 20, first=70)
+    assert left < 5 and right > 40
+
+
+def test_when_an_animator_of_several_fails_warp_draws_the_whole_picture_at_rest_at_first():
+    spare = CostlyAnimator()
+    drawn = []
+    spare.render = lambda drives, render=spare.render: drawn.extend(drives) or render(drives)  # type: ignore[method-assign]
+    puppet = a_puppet(DuoAnimator(fails=lambda n: n == 3), lambda: spare)
+    reds(puppet, [two_faces(0.5, 0.5)] * 6)
+    assert puppet.animator is spare and len(drawn) == 4
+    np.testing.assert_array_equal(drawn[0].points_xy, WHO.points_xy, "those drives were of people it does not know")
+    assert drawn[-1].found, "and then the first face moves it"
+
+
+def test_motion_of_several_that_cannot_be_used_is_no_motion():
+    class Broken(Puppeteer):
+        def step(self, state, dt_s):
+            raise ZeroDivisionError("degenerate face")
+
+    puppet = a_puppet(DuoAnimator(), puppeteer=Broken(WHO))
+    assert reds(puppet, [two_faces(0.5, 0.5)]) == [0, 0]
+    assert "degenerate face" in puppet.message
+
+
+def test_a_picture_with_other_people_is_cast_anew():
+    puppet = a_puppet(CostlyAnimator())
+    puppet.perform([packet(0)], hidden=False)
+    duo = DuoAnimator()
+    puppet.swap(WHO, prepare(lambda: duo, WHO))
+    reds(puppet, [two_faces(0, 0)] * 3, first=1)
+    assert [len(drives) for drives in duo.frames] == [2, 2, 2]
+    alone = CostlyAnimator()
+    puppet.swap(WHO, prepare(lambda: alone, WHO))
+    [out] = puppet.perform([packet(9, two_faces(0, 0))], hidden=False)
+    assert alone.rendered == 1 and out.value.rgba[0, 0, 1] == 100

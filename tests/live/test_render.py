@@ -14,11 +14,13 @@ import pytest
 from faceshot.animators import Animator
 from faceshot.errors import FaceshotError, MotionClipError
 from faceshot.motion_clip import MotionClip, write_clip
+from faceshot.puppeteer import MotionSettings
 from faceshot.topology import ARKIT_INDEX
 from faceshot.types import Drive, FaceState, Rendered
 from live.errors import SinkError, SourceError
 from live.render import Report, render
-from tests.fakes import CostlyAnimator, ScriptedTracker, a_character, a_face
+from tests.faceshot.performer import perform
+from tests.fakes import CostlyAnimator, DuoAnimator, ScriptedTracker, a_character, a_face
 from tests.live.videos import decode_rgb, decode_rgba, decode_times, number_in, numbered, sound_of, write_video
 
 VFR = [0, 1, 5, 6, 30, 31, 32]
@@ -236,6 +238,55 @@ def test_what_cannot_drive_is_refused_before_anything_is_made(tmp_path: Path) ->
     with pytest.raises(SinkError, match=r"\.mp4 or \.webm"):
         go(tmp_path / "nothing.mp4", tmp_path / "out.gif")
     assert list(tmp_path.iterdir()) == []
+
+
+def _placed(x_px: float, rolled: float = 0.0) -> FaceState:
+    """A face of 70 points at a place of a picture 640 px wide."""
+    state = perform((0, 0, rolled))
+    assert state.points_xyz is not None
+    return replace(state, points_xyz=state.points_xyz + np.array([x_px - 320, 0, 0], np.float32))
+
+
+def _rolls(animator: DuoAnimator) -> list[list[float]]:
+    """How far each of the two people turns, over the film."""
+    turned = np.array([[drive.head.rotation[2] for drive in drives] for drives in animator.frames])
+    return np.ptp(turned, axis=0).round(2).tolist()
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_two_faces_in_one_video_move_a_person_each_from_left_to_right(tmp_path: Path, mirror: bool) -> None:
+    """The one at the right, whom the tracker found first, tilts; a third is seen for a moment and moves nobody."""
+    drive = write_video(tmp_path / "drive.mp4", range(40))
+    script = [
+        replace(_placed(480, 15 * np.sin(n / 5)), others=(_placed(160), _placed(20)) if n == 30 else (_placed(160),))
+        for n in range(40)
+    ]
+    animator = DuoAnimator()
+    settings = MotionSettings(mirror=mirror, idle=False)
+    report = go(drive, tmp_path / "out.mp4", ScriptedTracker(script), animator, settings=settings)
+    assert report.frames == report.with_face == len(animator.frames) == 40
+    rolls = _rolls(animator)
+    assert min(rolls) < 0.02 and rolls[0 if mirror else 1] > 0.3
+
+
+def test_who_has_no_face_in_the_video_idles_or_has_a_driver_named(tmp_path: Path) -> None:
+    drive, other = write_video(tmp_path / "drive.mp4", range(40)), write_video(tmp_path / "other.mp4", range(20))
+    tilting = [_placed(300, 15 * np.sin(n / 5)) for n in range(40)]
+    for others, expected in (((), False), ((other,), True)):
+        animator = DuoAnimator()
+        out = tmp_path / f"{expected}.mp4"
+        scripts = iter([tilting, tilting[:20]])
+        render(
+            a_character(),
+            drive,
+            out,
+            lambda s=scripts: ScriptedTracker(next(s)),
+            animator,
+            others=others,  # type: ignore[misc]
+        )
+        assert {drives[1].found for drives in animator.frames} == {expected}
+        first, second = _rolls(animator)
+        assert first > 0.3 and (second > 0.3) is expected
 
 
 @pytest.mark.media

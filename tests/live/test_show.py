@@ -310,7 +310,7 @@ def test_settings_change_in_mid_show_and_bad_ones_change_nothing(virtual):
         assert show.state()["motion"]["gains"]["head"] == 0.5
         assert show.state()["motion"]["mirror"] is False
         await at(clock, 1.1)
-        assert show._puppet.puppeteer.settings.head == 0.5
+        assert show._puppet.troupe.settings.head == 0.5
         for wrong in ({"motion.gains.head": 9, "motion.smoothing": 0}, {"server.port": 1}, {"motion.smooting": 1}):
             with pytest.raises(ConfigError):
                 await show.update(wrong)

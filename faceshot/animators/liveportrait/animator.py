@@ -102,8 +102,12 @@ class LivePortraitAnimator:
 
     @property
     def cast(self) -> list[Character]:
-        """The character once a person."""
+        """The character once a person, from left to right."""
         return [] if self._stage is None else [person.character for person in self._stage.source.people]
+
+    @property
+    def own_drivers(self) -> bool:
+        return self.settings.people == "each"
 
     def reset(self) -> None:
         if self._stage is not None:

@@ -25,7 +25,7 @@ class Settings:
     motion: Literal["live", "relative", "absolute"] = "live"
     region: Literal["all", "exp", "pose", "lip", "eyes"] = "all"
     crop: str = "auto"
-    people: Literal["first", "all"] = "first"
+    people: Literal["first", "all", "each"] = "first"
     cut_out: bool = False
     stitching: bool = True
     normalize_lip: bool = True
