@@ -271,11 +271,14 @@ def check_drivers(config: Config, *drives: str) -> None:
     from faceshot.animators.liveportrait.settings import blind_text
 
     motion = config.animator.liveportrait.motion
-    if config.animator.kind == "liveportrait" and motion != "live" and (clips := [d for d in drives if _is_clip(d)]):
-        raise ConfigError(
-            f"{clips[0]} is a motion clip. {blind_text(motion)}",
-            "Give a video, or use --set animator.liveportrait.motion=live.",
-        )
+    if config.animator.kind != "liveportrait" or motion == "live":
+        return
+    use = "use --set animator.liveportrait.motion=live."
+    for drive in drives:
+        if _is_clip(drive):
+            raise ConfigError(f"{drive} is a motion clip. {blind_text(motion)}", f"Give a video, or {use}")
+    if config.tracker.kind == "matching":
+        raise ConfigError(f"tracker.kind=matching gives points only. {blind_text(motion)}", f"Drop it, or {use}")
 
 
 def _check_live_svd(config: Config) -> None:

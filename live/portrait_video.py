@@ -1,7 +1,7 @@
 """Offline: the person in a video moves as the person in another one does (`faceshot render portrait.mp4 talk.mp4`).
 
 Each frame of the portrait is paired with the driver's frame of the same time; the result ends with the shorter one and
-has the driver's sound.
+has the driver's sound. A driving picture is one expression for the whole portrait.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from faceshot.animators.output import mirrored
 from faceshot.driver import observe, reference_from
 from faceshot.neutral import best_neutral
+from faceshot.pictures import read_picture
 from faceshot.rest_crops import rest_crops_of
 from faceshot.types import CameraImage
 from live.errors import SourceError
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VIDEO_SUFFIXES", "render_portrait_video"]
 
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v")
 
 
@@ -50,7 +54,8 @@ def render_portrait_video(
     """Render `portrait` moved by `drive` into `out`.
 
     Args:
-        portrait, drive: video files, each with one face.
+        portrait: a video file with one face.
+        drive: another one, or a picture of a face.
         out: .mp4 or .webm; appears only when it is whole.
         make_tracker: a tracker that cuts crops; called once for each video.
         mirror: flip the pictures left to right.
@@ -62,15 +67,23 @@ def render_portrait_video(
     check_not_read(out, "one of the videos", portrait, drive)
     editor = make_editor()
     starts_s = _track_portrait(portrait, make_tracker, editor, progress)
-    with closing(KeptStates(out.absolute().parent)) as states:
-        motions, openings, at_s, rest = _track_driver(drive, make_tracker, editor, states, progress)
-    paired = [_nearest(at_s, t_s) for t_s in starts_s if t_s <= at_s[-1] + 0.5 * _step(at_s)]
+    still = Path(drive).suffix.lower() in PICTURE_SUFFIXES
+    rest: list[Motion] = []
+    if still:
+        motions, openings = _look_at_picture(drive, make_tracker, editor)
+        paired = [0] * len(starts_s)
+    else:
+        with closing(KeptStates(out.absolute().parent)) as states:
+            motions, openings, at_s, rest = _track_driver(drive, make_tracker, editor, states, progress)
+        paired = [_nearest(at_s, t_s) for t_s in starts_s if t_s <= at_s[-1] + 0.5 * _step(at_s)]
+        motions, openings = [motions[i] for i in paired], [openings[i] for i in paired]
     with VideoReader(portrait) as reader:
         seen = [editor.see(i, reader.rgb(picture)) for i, picture in zip(range(len(paired)), reader, strict=False)]
-    editor.drive(seen, [motions[i] for i in paired], rest, [openings[i] for i in paired])
+    editor.drive(seen, motions, rest, openings)
     with VideoReader(portrait) as reader:
+        sound = portrait if still else drive
         writer = VideoWriter(
-            out, reader.size_wh, reader.fps, reader.time_base, live=False, sound=Path(drive), overwrite=overwrite
+            out, reader.size_wh, reader.fps, reader.time_base, live=False, sound=Path(sound), overwrite=overwrite
         )
         canvas = Canvas(reader.size_wh)
         interval_pts = max(1, round(reader.interval_ns / 1e9 / reader.time_base))
@@ -153,6 +166,24 @@ def _track_driver(
     calm = None if neutral is None else observe(neutral)
     rest = [] if calm is None else [editor.look(crop) for crop, _ in rest_crops_of(states, reference_from(calm))]
     return [motion for motion, _ in whole], [open_by for _, open_by in whole], at_s, rest
+
+
+def _look_at_picture(
+    drive: str | Path, make_tracker: Callable[[], Tracker], editor: VideoEditor
+) -> tuple[list[Motion], list[Ratios]]:
+    """M and openings of a driving picture."""
+    rgb = np.ascontiguousarray(read_picture(Path(drive))[..., :3])
+    tracker = make_tracker()
+    try:
+        state = tracker.track(CameraImage(rgb), 0)
+    finally:
+        tracker.close()
+    openings = editor.openings(state)
+    if state.crop is None or openings is None:
+        raise SourceError(
+            f"No face was found in {drive}.", "Give a picture of one face from the front, not cut off by its edge."
+        )
+    return [editor.look(state.crop)], [openings]
 
 
 def _nearest(at_s: list[float], t_s: float) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install '.[gpu]'")
 
@@ -58,6 +59,23 @@ def test_a_portrait_video_is_moved_by_another(shared_media: Path, tmp_path: Path
     changed = np.abs(made[2].astype(int) - was[2]).mean(axis=2)
     assert changed[96:160, 96:160].mean() > 10, "the face is drawn anew"
     assert main(["render", str(portrait), str(drive), "-o", str(out), *LIVEPORTRAIT]) == 1, "nothing is overwritten"
+
+
+@pytest.mark.media
+def test_a_picture_gives_a_whole_video_its_expression(
+    shared_media: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    portrait = excerpt(shared_media / "driving" / "d10.mp4", tmp_path / "portrait.mp4", 4)
+    out, thing = tmp_path / "out.mp4", tmp_path / "thing.png"
+    drive = str(shared_media / "characters" / "s7.jpg")
+    assert main(["render", str(portrait), drive, "-o", str(out), *LIVEPORTRAIT]) == 0
+    made, was = decode_rgb(out), decode_rgb(portrait)
+    assert len(made) == len(was) == 4
+    assert np.abs(made[3].astype(int) - was[3]).mean(axis=2)[96:160, 96:160].mean() > 10
+    Image.new("RGB", (200, 150), (80, 120, 160)).save(thing)
+    error = said(capsys, "render", str(portrait), str(thing), "-o", str(tmp_path / "no.mp4"), *LIVEPORTRAIT)
+    assert "No face was found in" in error and "thing.png" in error
+    assert not (tmp_path / "no.mp4").exists()
 
 
 @pytest.mark.media
@@ -148,6 +166,9 @@ def test_the_published_rules_refuse_a_driver_without_pictures(
     error = said(capsys, "render", "mika", "talking", "-o", str(out), *LIVEPORTRAIT, *sets)
     assert "talking is a motion clip" in error
     assert "animator.liveportrait.motion=live" in error
+    sets += ["--tracker", "matching"]
+    error = said(capsys, "render", "mika", "talk.mp4", "-o", str(out), *LIVEPORTRAIT, *sets)
+    assert "tracker.kind=matching gives points only" in error
     assert not out.exists()
 
 
@@ -192,8 +213,6 @@ def test_tiny_models_are_made_by_name(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_picture_without_a_face_needs_a_square(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from PIL import Image
-
     picture = tmp_path / "thing.png"
     Image.new("RGB", (200, 150), (80, 120, 160)).save(picture)
     out = tmp_path / "out.mp4"

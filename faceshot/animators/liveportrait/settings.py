@@ -45,7 +45,7 @@ class Settings:
 
 def blind_text(motion: str) -> str:
     """What is wrong with the published rules where the driver's motion comes without pictures."""
-    return f"motion={motion} follows the pictures of a face, and this driver has none: nothing moves."
+    return f"motion={motion} follows the pictures of a face, and there are none: nothing would move."
 
 
 def chosen_square(crop: str, size_wh: tuple[int, int], points_xy: Float32) -> Square:

@@ -183,7 +183,7 @@ def test_the_published_rules_say_when_there_are_no_pictures_to_follow(tiny: Path
             assert notes == [None] * 4
         else:
             assert [note is None for note in notes] == [True, False, True, False]
-            assert "this driver has none: nothing moves. Use animator.liveportrait.motion=live." in str(notes[1])
+            assert "there are none: nothing would move. Use animator.liveportrait.motion=live." in str(notes[1])
 
 
 @pytest.mark.parametrize(("flag", "part"), [("retarget_eyes", 0), ("retarget_lips", 2)])
