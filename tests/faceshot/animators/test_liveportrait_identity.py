@@ -98,13 +98,13 @@ def cut_tight(character: Character) -> Character:
 @pytest.mark.media
 @pytest.mark.parametrize("name", HUMAN_LIKE)
 def test_portraits_come_back(shared_media: Path, tiny: Path, name: str) -> None:
-    """As they are (upright and landscape), at 96 and at 2400 pixels, half transparent, near and over the edge."""
+    """As they are (upright and landscape), at 96 and at 1800 pixels, half transparent, near and over the edge."""
     character = open_character(str(shared_media / "characters" / f"{name}.jpg"), calibrate=False)
     check(tiny, character)
     check(tiny, resize(character, 96))
     height, width = character.rgba.shape[:2]
-    large = cv2.resize(character.rgba, (2400, round(2400 * height / width)))
-    check(tiny, replace(character, rgba=large, points_xy=character.points_xy * np.float32(2400 / width)))
+    large = cv2.resize(character.rgba, (1800, round(1800 * height / width)))
+    check(tiny, replace(character, rgba=large, points_xy=character.points_xy * np.float32(1800 / width)))
     check(tiny, faded(character))
     assert check(tiny, cut_tight(character)) == 0
     assert check(tiny, character, crop=f"-20,-30,{min(width, height) // 2}") > 0.5
