@@ -48,7 +48,8 @@ class LivePortraitConfig(Table):
     or a square `left,top,side` in pixels."""
     people: Literal["first", "all", "each"] = "first"
     """`all`: everybody in the picture moves alike. `each`: up to four faces in front of the camera (or in the driving
-    video) move a person each, both from left to right; a person without one idles."""
+    video) move a person each, from left to right, in a mirror when motion is mirrored; a person without one idles.
+    Each face takes as long to track as the first."""
     cut_out: bool = False
     """Cut the figure out of an opaque picture, where its background is plain enough."""
     stitching: bool = True

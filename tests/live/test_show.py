@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from faceshot.types import FaceState, Rendered
 from live.clock import LoopClock
 from live.edges import Latest
 from live.errors import ConfigError, SinkError, SourceError
+from live.workers import ThreadWorker
 from tests.fakes import (
     CostlyAnimator,
     MemorySink,
@@ -408,3 +410,45 @@ def test_a_step_of_the_calibration_without_a_face_gives_up_and_says_so(virtual):
         await running
 
     virtual(main())
+
+
+def test_animators_load_one_after_the_other_though_pictures_are_dropped_at_once():
+    """CUDA graphs are recorded while an animator loads, and PyTorch records one at a time. With real threads; one who
+    gives up waiting does not end the load in hand."""
+    first_loads, second_asked, second_loads = threading.Event(), threading.Event(), threading.Event()
+    loading, together = [], []
+
+    class Recording(CostlyAnimator):
+        def load(self, character):
+            loading.append(character.name)
+            together.append(len(loading))
+            if character.name == "a.png":
+                first_loads.set()
+                assert second_asked.wait(10)
+                second_loads.wait(0.2)
+                together.append(len(loading))
+            elif character.name == "b.png":
+                second_loads.set()
+            super().load(character)
+            loading.remove(character.name)
+
+    async def main():
+        clock = LoopClock()
+        show = a_show(clock, cam(clock), make_animator=Recording)
+        show._load_worker = ThreadWorker("load")
+        running = asyncio.ensure_future(show.run(60))
+        await show._on_stage()
+        given_up = asyncio.ensure_future(show.set_picture(b"\x28", "a.png"))
+        await asyncio.to_thread(first_loads.wait, 10)
+        given_up.cancel()
+        await asyncio.wait([given_up])
+        others = [asyncio.ensure_future(show.set_picture(b"\x29", name)) for name in ("b.png", "c.png")]
+        await asyncio.sleep(0)  # both have asked now
+        second_asked.set()
+        await asyncio.gather(*others)
+        assert show.state()["character"]["name"] == "c.png"
+        show.stop()
+        await running
+
+    asyncio.run(main())
+    assert together == [1] * 5
