@@ -409,6 +409,8 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
     closing = _unit(1 - now.opening)
     lidded = abs(now.opening - 1) >= 0.01
     glances = now.gaze_x != 0 or now.gaze_y != 0
+    # At rest the eyeball is the picture's own; a glance comes in softly, or a still eye would tremble.
+    glance_share = _unit(np.hypot(now.gaze_x, now.gaze_y) / (0.03 * eye.width + 0.5))
     bare_share = _smooth(closing, 0.05, 0.40)
     rim_fade = eye.rim_fades * _smooth(closing, 0.4, 1.0)
     shade = eye.shadow * _smooth(closing, 0.0, 0.3)
@@ -490,6 +492,14 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
                     if share > 0:
                         cr, cg, cb = _colour(eye.patch, ix, iy)
                         er, eg, eb = er + share * (cr - er), eg + share * (cg - eg), eb + share * (cb - eb)
+                    if glance_share < 1:
+                        down = from_t - t
+                        cr, cg, cb = _colour(eye.patch, px + down * eye.axis_y[0], py + down * eye.axis_y[1])
+                        er, eg, eb = (
+                            cr + glance_share * (er - cr),
+                            cg + glance_share * (eg - cg),
+                            cb + glance_share * (eb - cb),
+                        )
                 else:
                     if glances:
                         # No disc to be seen: the middle moves as a whole, what is beside it gives way, and what lies
