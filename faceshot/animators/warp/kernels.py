@@ -691,11 +691,11 @@ def draw_mouth(
                     if (
                         not mouth.flat
                     ):  # the lower ones meet them while the jaw is shut, and sink with it, less than the lip
-                        low = inward - band - 0.8 * jaw - 0.012 * mouth.width
+                        low = inward - band - 0.8 * jaw - 0.05 * mouth.width
                         arch = _unit(1 - (place / 0.70) ** 4)
                         white = teeth_share * _unit(low * teeth_edge + 0.5) * min(arch * 3, 1.0)
                         white *= _unit((low_band - low) * teeth_edge + 0.5)
-                        gum = (0.84 - 0.26 * _unit(low / low_band)) * (0.66 + 0.34 * side)
+                        gum = (0.70 - 0.30 * _unit(low / low_band)) * (0.66 + 0.34 * side)
                         r += white * (mouth.teeth[0] * gum - r)
                         g += white * (mouth.teeth[1] * gum - g)
                         b += white * (mouth.teeth[2] * gum - b)
