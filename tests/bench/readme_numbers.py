@@ -2,9 +2,9 @@
 
     python -m tests.bench.readme_numbers --media ../shared/media --write
 
-Runs `faceshot bench` (d10.mp4, with --minutes of endurance), `startup` and `fidelity` beside this file one after the
-other and keeps their JSON in --out; what is there already is not measured again unless --fresh. Run it on a quiet
-machine: the load before the start is part of the result.
+Runs `faceshot bench` (d10.mp4, with --minutes of endurance), `startup`, `fidelity` and `reenactment` beside this file
+one after the other and keeps their JSON in --out; what is there already is not measured again unless --fresh. Run it on
+a quiet machine: the load before the start is part of the result.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def measured(name: str, command: list[str], out: Path, fresh: bool) -> dict[str,
     return result
 
 
-def table(bench: dict[str, Any], startup: dict[str, Any], fidelity: dict[str, Any]) -> str:
+def table(bench: dict[str, Any], startup: dict[str, Any], fidelity: dict[str, Any], reenactment: dict[str, Any]) -> str:
     """The section of the README, Markdown."""
     fast, live = bench["runs"]["fast"], bench["runs"]["realtime"]
     latency, stages = live["latency_ms"], live["stages"]
@@ -69,6 +69,8 @@ def table(bench: dict[str, Any], startup: dict[str, Any], fidelity: dict[str, An
         f"Percentiles over the last 600 frames after {live['warmup_s']:.0f} s of warm-up.",
         "",
         *fidelity_table(fidelity),
+        "",
+        *reenactment_table(reenactment),
     ]
     return "\n".join(lines)
 
@@ -96,6 +98,21 @@ def fidelity_table(fidelity: dict[str, Any]) -> list[str]:
     return lines
 
 
+def reenactment_table(reenactment: dict[str, Any]) -> list[str]:
+    """A row a clip: what a still first frame reaches, and what is reached here."""
+    lines = [
+        "The first frame of a clip as the character, the clip as its driver and as the truth; face and surroundings "
+        "([`reenactment.py`](tests/bench/reenactment.py)):",
+        "",
+        "| clip | PSNR, first frame → drawn | SSIM, first frame → drawn |",
+        "|---|---|---|",
+    ]
+    for name, clip in reenactment["clips"].items():
+        psnr = f"{clip['still_psnr_db']:.1f} → {clip['psnr_db']:.1f} dB"
+        lines.append(f"| {name.split('_')[0]} | {psnr} | {clip['still_ssim']:.3f} → {clip['ssim']:.3f} |")
+    return lines
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Measure everything that the README states.")
     parser.add_argument("--media", type=Path, default=Path("../shared/media"))
@@ -112,7 +129,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     bench = measured("bench.json", ["-m", "live", "bench", "--source", driver, *endurance], out, args.fresh)
     startup = measured("startup.json", ["-m", "tests.bench.startup"], out, args.fresh)
     fidelity = measured("fidelity.json", ["-m", "tests.bench.fidelity", "--media", str(media)], out, args.fresh)
-    text = table(bench, startup, fidelity)
+    command = ["-m", "tests.bench.reenactment", "--media", str(media)]
+    reenactment = measured("reenactment.json", command, out, args.fresh)
+    text = table(bench, startup, fidelity, reenactment)
     if not args.write:
         print(text)
         return 0

@@ -22,6 +22,9 @@ _NOSE_FOLLOWS = np.float32(0.3)
 _UPPER_LIP = (48, 49, 50, 51, 52, 53, 54, 60, 61, 62, 63, 64)
 _LOWER_LIP = (48, 54, 55, 56, 57, 58, 59, 60, 64, 65, 66, 67)
 _FACING = np.array([49, 50, 51, 52, 53, 61, 62, 63]), np.array([59, 58, 57, 56, 55, 67, 66, 65])
+# Each lip: points of its border, and the points of its inner edge that they must not be pushed through.
+_LIPS = (((49, 50, 51, 52, 53), (61, 61, 62, 63, 63)), ((55, 56, 57, 58, 59), (65, 65, 66, 67, 67)))
+_SQUEEZED = np.float32(0.6)  # share of a lip's thickness that may be pressed away
 _BELOW = [55, 56, 57, 58, 59, 65, 66, 67]
 
 
@@ -58,10 +61,16 @@ class Expression:
         self._across, self._down = as_float32(lips.axis_x), as_float32(lips.axis_y)
         if visible[8]:
             self._room_below = 0.7 * max(float((points[8] - points[57]) @ lips.axis_y), 0.0)
+        corners, edges = points[[48, 54]] @ lips.axis_x, points[[3, 4, 5, 11, 12, 13]] @ lips.axis_x
+        room = (corners[0] - edges[:3].max(), edges[3:].min() - corners[1])
+        seen = visible[[3, 4, 5]].all(), visible[[11, 12, 13]].all()
+        self._room_beside = [
+            0.6 * max(float(r), 0.05 * lips.width) if s else 1e3 for r, s in zip(room, seen, strict=True)
+        ]
         self._drawn = kind != "human"
         self._bow = _bow(points, lips)
         place = lips.local(points[48:68])[0] / (0.5 * lips.width)
-        self._arc = as_float32(np.minimum(place**2, 1.0) - 0.5)
+        self._place, self._arc = as_float32(place), as_float32(np.minimum(place**2, 1.0) - 0.5)
         self._narrowest = np.float32(_NARROWEST.get(kind, 0.0))
         alike = _lip_smoothing(points, lips.width)
         self._alike = as_float32(alike if kind == "human" else _lip_curves(points) @ alike)
@@ -93,6 +102,13 @@ class Expression:
         along = (delta[48:68] @ self._across) * (self._short - 1)
         delta[48:68] += along[:, None] * self._across
         delta[48:68] = self._alike @ delta[48:68]
+        along = delta[48:68] @ self._across
+        for corner, side, room in ((48, -1.0, self._room_beside[0]), (54, 1.0, self._room_beside[1])):
+            outwards = float(delta[corner] @ self._across) * side
+            if outwards > 0.05 * room:  # a corner never leaves the face
+                less = room * np.tanh(outwards / room) / outwards - 1
+                share = np.maximum(self._place * np.float32(side), 0)
+                delta[48:68] += (np.float32(less) * np.minimum(share, 1) * along)[:, None] * self._across
         if self._drawn and not lips.is_open:
             self._tame_line(delta)
         # The lower lip stays above the chin, however little the chin drops.
@@ -105,8 +121,14 @@ class Expression:
             gap = float((self.rest[below] - self.rest[above]) @ self._down) if lips.is_open else 0.0
             closer = float((delta[above] - delta[below]) @ self._down) - max(gap, 0.0)
             if closer > 0:
-                delta[above] -= 0.5 * closer * self._down
-                delta[below] += 0.5 * closer * self._down
+                # The jaw gives way, the skull does not.
+                delta[above] -= 0.1 * closer * self._down
+                delta[below] += 0.9 * closer * self._down
+        for side, (border, edge) in zip((-1, 1), _LIPS, strict=True):
+            away = np.float32(side) * self._down
+            thick = np.maximum((self.rest[list(border)] - self.rest[list(edge)]) @ away, 0)
+            pressed = -_SQUEEZED * thick - (delta[list(border)] - delta[list(edge)]) @ away
+            delta[list(border)] += np.maximum(pressed, 0)[:, None] * away
 
     def _tame_line(self, delta: Float32) -> None:
         """A drawn mouth is a line: it bows less as it narrows, or a pucker would be a hook, and parts only for more
@@ -120,8 +142,11 @@ class Expression:
             flatter = 0.6 * (least - 1) * self._bow
             delta[48:68] += flatter[:, None] * self._down
         sad = float((delta[[48, 54]].mean(0) - delta[[51, 57]].mean(0)) @ self._down)
-        if sad > 0:  # a line that smiles at rest needs more than lips do to look sad
-            delta[48:68] += (0.6 * min(sad, 0.25 * self._mouth_width) * self._arc)[:, None] * self._down
+        if sad > 0:  # a line that smiles at rest needs more than lips do to look sad, but it never is a hook
+            limit = 0.33 * self._mouth_width
+            bow = 1.6 * min(sad, 0.25 * self._mouth_width) + max(sad - 0.25 * self._mouth_width, 0.0)
+            more = limit * float(np.tanh(bow / limit)) - sad
+            delta[48:68] += (more * self._arc)[:, None] * self._down
         above, below = _FACING
         apart = np.maximum((delta[below] - delta[above]) @ self._down, 0.0)
         unseen = np.float32(0.03 * self._mouth_width)

@@ -23,6 +23,7 @@ _DEPTH = 0.9  # of a full ellipsoid: more lets the far cheek overlap the hair be
 _LIMITS = np.radians([28.0, 38.0, 35.0])  # pitch, yaw, roll
 _ASLANT = np.radians([22.0, 26.0])  # pitch and yaw, seen, beyond which the far cheek would fold
 _EASY, _MORE = 0.90, 0.05
+_STRAINED, _STRAIN_MORE = 1.0, 0.3
 _LIMIT_SHIFT = 0.35  # face widths
 _NECK = 0.5  # length over which the head's motion fades out below the chin, face heights
 _BODY_FOLLOWS = 0.05  # share of the head's motion that the shoulders take part in
@@ -80,6 +81,9 @@ class HeadField:
         if rest is not None and ball is None:
             away = away + _tilted(local, rest, frame.width)
         self._q = as_float32(np.concatenate([local, away[..., None]], axis=-1))
+        # What of a motion each pixel of it strains where head and surroundings part, and each radian of a roll.
+        steep = np.hypot(*np.gradient(self._member.astype(np.float64), grid.pitch))
+        self._strain = float(steep.max()), float((steep * np.hypot(local[..., 0], local[..., 1])).max())
         self._axes = as_float32(np.stack([frame.axis_x, frame.axis_y]))
         self._focal = 4.0 * frame.width
         self._resting = as_float32(self._q[..., :2] * (self._focal / (self._focal + self._q[..., 2]))[..., None])
@@ -97,15 +101,19 @@ class HeadField:
         aslant = float(np.hypot(angles[0] / _ASLANT[0], angles[1] / _ASLANT[1]))
         if aslant > _EASY:  # the last degrees, above all of turn and nod together, which would fold the far cheek
             angles[:2] *= (_EASY + _MORE * np.tanh((aslant - _EASY) / _MORE)) / aslant
+        shift = np.nan_to_num(motion.translation.astype(np.float64))
+        limit = np.array([self._limit_aside, self._limit_down if shift[1] > 0 else self._limit_up])
+        shift = limit * np.tanh(shift * self._frame.width / limit)
+        scale = float(np.clip(np.nan_to_num(motion.scale, nan=1.0), 0.75, 1.35))
+        strain = float(np.hypot(*shift)) * self._strain[0] + (abs(angles[2]) + abs(scale - 1)) * self._strain[1]
+        if strain > _STRAINED:  # little room around the head, or below it: it moves less, or the picture would fold
+            less = (_STRAINED + _STRAIN_MORE * np.tanh((strain - _STRAINED) / _STRAIN_MORE)) / strain
+            shift, scale, angles[2] = less * shift, 1 + less * (scale - 1), less * angles[2]
         turn, _ = cv2.Rodrigues(angles)
         # The rotation is given in picture axes, the nodes in the face's own: turn about z between the two.
         own = np.eye(3)
         own[:2, :2] = self._axes
         turn = as_float32(own @ turn @ own.T)
-        shift = np.nan_to_num(motion.translation.astype(np.float64))
-        limit = np.array([self._limit_aside, self._limit_down if shift[1] > 0 else self._limit_up])
-        shift = limit * np.tanh(shift * self._frame.width / limit)
-        scale = float(np.clip(np.nan_to_num(motion.scale, nan=1.0), 0.75, 1.35))
         breath = float(np.clip(np.nan_to_num(breath), 0.0, 1.0))
         field = turn_head(
             self._q,

@@ -409,6 +409,8 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
     closing = _unit(1 - now.opening)
     lidded = abs(now.opening - 1) >= 0.01
     glances = now.gaze_x != 0 or now.gaze_y != 0
+    # At rest the eyeball is the picture's own; a glance comes in softly, or a still eye would tremble.
+    glance_share = _unit(np.hypot(now.gaze_x, now.gaze_y) / (0.03 * eye.width + 0.5))
     bare_share = _smooth(closing, 0.05, 0.40)
     rim_fade = eye.rim_fades * _smooth(closing, 0.4, 1.0)
     shade = eye.shadow * _smooth(closing, 0.0, 0.3)
@@ -490,6 +492,14 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
                     if share > 0:
                         cr, cg, cb = _colour(eye.patch, ix, iy)
                         er, eg, eb = er + share * (cr - er), eg + share * (cg - eg), eb + share * (cb - eb)
+                    if glance_share < 1:
+                        down = from_t - t
+                        cr, cg, cb = _colour(eye.patch, px + down * eye.axis_y[0], py + down * eye.axis_y[1])
+                        er, eg, eb = (
+                            cr + glance_share * (er - cr),
+                            cg + glance_share * (eg - cg),
+                            cb + glance_share * (eb - cb),
+                        )
                 else:
                     if glances:
                         # No disc to be seen: the middle moves as a whole, what is beside it gives way, and what lies
@@ -678,12 +688,14 @@ def draw_mouth(
                     r += white * (mouth.teeth[0] * gum - r)
                     g += white * (mouth.teeth[1] * gum - g)
                     b += white * (mouth.teeth[2] * gum - b)
-                    if not mouth.flat:  # the lower ones meet them while the jaw is shut, and sink with it
-                        low = inward - band - jaw - 0.012 * mouth.width
+                    if (
+                        not mouth.flat
+                    ):  # the lower ones meet them while the jaw is shut, and sink with it, less than the lip
+                        low = inward - band - 0.8 * jaw - 0.05 * mouth.width
                         arch = _unit(1 - (place / 0.70) ** 4)
                         white = teeth_share * _unit(low * teeth_edge + 0.5) * min(arch * 3, 1.0)
                         white *= _unit((low_band - low) * teeth_edge + 0.5)
-                        gum = (0.84 - 0.26 * _unit(low / low_band)) * (0.66 + 0.34 * side)
+                        gum = (0.70 - 0.30 * _unit(low / low_band)) * (0.66 + 0.34 * side)
                         r += white * (mouth.teeth[0] * gum - r)
                         g += white * (mouth.teeth[1] * gum - g)
                         b += white * (mouth.teeth[2] * gum - b)

@@ -226,6 +226,16 @@ def lip_colour(texture: UInt8, points: F64) -> Float32:
 
 def _arch_over(s: F64, line: F64) -> F64:
     """A curve without notches that nowhere lies above a line (t points down): the hull of its lower side, rounded."""
+    even = _hull(s, line)
+    place = s / max(float(np.abs(s[line > 0.05 * line.max()]).max(initial=1e-3)), 1e-3)
+    bow = np.maximum(1 - place**2, 0)
+    near = np.abs(place) < 0.8
+    depth = float((line[near] / bow[near]).max(initial=0.0))
+    return _hull(s, np.maximum(line, np.minimum(depth * bow, even + 0.35 * max(float(even.max()), 0.0))))
+
+
+def _hull(s: F64, line: F64) -> F64:
+    """The lowest curve that bends one way only and nowhere lies above a line."""
     hull: list[int] = []
     for k in range(len(s)):
         while len(hull) > 1:
@@ -234,12 +244,7 @@ def _arch_over(s: F64, line: F64) -> F64:
                 break
             hull.pop()
         hull.append(k)
-    even = np.interp(s, s[hull], line[hull])
-    place = s / max(float(np.abs(s[line > 0.05 * line.max()]).max(initial=1e-3)), 1e-3)
-    bow = np.maximum(1 - place**2, 0)
-    near = np.abs(place) < 0.8
-    depth = float((line[near] / bow[near]).max(initial=0.0))
-    return np.asarray(np.maximum(even, np.minimum(depth * bow, even + 0.35 * max(float(even.max()), 0.0))))
+    return np.interp(s, s[hull], line[hull])
 
 
 def light_of(texture: UInt8, points: F64) -> tuple[Float32, float]:

@@ -280,11 +280,22 @@ def test_the_inside_can_be_plain_or_not_there_at_all() -> None:
     assert dark[1] > dark[0] and dark[2] == 0
 
 
-def test_the_lower_teeth_of_people_only() -> None:
-    """Pale rows in the middle column, between the tongue and the lower lip."""
-    column = opened(character(), "human", 40)[:, 30]
-    pale = np.flatnonzero((column.min(-1) > 90) & (np.ptp(column, axis=-1) < 60))
-    assert len(pale) and np.diff(pale).max(initial=0) > 8, "an upper and a lower row, apart"
+def pale_rows(kind: str, lip: float, chin: float) -> np.ndarray:
+    """Rows of teeth colour in the middle of a mouth whose lower lip and chin have dropped by so many pixels."""
+    who, delta = replace(character(), kind=kind), jaw(lip)  # type: ignore[arg-type]
+    delta[5:12, 1] *= chin / lip
+    animator = WarpAnimator()
+    animator.load(who)
+    column = animator.render([drive(who, delta=delta)])[0].rgba[205:262, 160, :3].astype(int)
+    return np.flatnonzero((column.min(-1) > 90) & (np.ptp(column, axis=-1) < 70))
+
+
+def test_the_teeth_of_people_meet_while_the_jaw_is_shut_and_part_with_it() -> None:
+    grin, wide = pale_rows("human", 20, 0), pale_rows("human", 40, 28)
+    assert len(grin) > 9 and np.diff(grin).max() < 5, "two rows that meet"
+    assert len(wide) > 4 and np.diff(wide).max() > 8, "an upper and a lower row, apart"
+    assert len(pale_rows("human", 20, 20)) < 0.6 * len(grin), "a jaw that drops takes the lower ones along"
+    assert not len(pale_rows("animal", 40, 28))
 
 
 def test_a_mouth_on_a_screen_glows_in_its_own_colour() -> None:

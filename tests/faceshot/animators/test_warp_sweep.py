@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from faceshot.animators.warp import WarpAnimator
+from faceshot.animators.warp.kernels import slide_lids
 from faceshot.animators.warp.springs import Springs
 from faceshot.character import bundled_names, open_character, resize
 from faceshot.puppeteer import MotionSettings, Puppeteer
 from faceshot.range_control import Range
-from faceshot.types import Character, Drive, HeadMotion
+from faceshot.topology import ARKIT_NAMES
+from faceshot.types import Character, Drive, FaceState, HeadMotion
 from tests.bench.contact_sheet import POSES
 from tests.faceshot.performer import perform
 
@@ -56,14 +58,9 @@ SETTINGS = {
 
 
 def drives(who: Character) -> dict[str, Drive]:
-    out = {}
-    for how, settings in SETTINGS.items():
-        puppeteer = Puppeteer(who, settings)
-        puppeteer.use_neutral(perform())
-        puppeteer.step(perform(), 1.0)
-        for name, state in EXTREMES.items():
-            out[name + how] = [puppeteer.step(state, 1.0) for _ in range(3)][-1]
-    return out
+    return {
+        name + how: drive for how, settings in SETTINGS.items() for name, drive in of(who, EXTREMES, settings).items()
+    }
 
 
 def swings(who: Character, animator: WarpAnimator) -> list[np.ndarray]:
@@ -93,31 +90,100 @@ def least_area(field: np.ndarray, pitch: int) -> np.ndarray:
     return np.min(corners, axis=0)
 
 
-@pytest.mark.parametrize("name", bundled_names())
-def test_nothing_folds_anywhere(name: str) -> None:
-    who, animator = loaded(name)
-    puppet = animator._puppet
-    assert puppet is not None
-    head, operator = puppet.head, puppet.operator
-    shown = cv2.remap(who.rgba[..., 3], head.grid.nodes(), None, cv2.INTER_NEAREST) > 128
-    figure = shown[1:, 1:] | shown[:-1, 1:] | shown[1:, :-1] | shown[:-1, :-1]
-    nodes = operator.grid.nodes().astype(float)
-    outside = np.ones(nodes.shape[:2], bool)
-    if puppet.lips is not None:  # below the line the upper sheet is not shown, above it the lower one is not
-        flat = nodes.reshape(-1, 2)
-        near = puppet.lips.within(flat) & (np.abs(puppet.lips.below(flat)) < 1.3 * puppet.lips.width)
-        outside = ~near.reshape(outside.shape)
-    outside = outside[1:, 1:] & outside[:-1, 1:] & outside[1:, :-1] & outside[:-1, :-1]
-    hanging = swings(who, animator)
-    for pose, drive in drives(who).items():
-        for swing in (None, *hanging):
-            turned = head.forward(drive.head, 1.0, 0.0, swing)
-            assert np.isfinite(turned).all(), pose
-            assert least_area(turned, head.grid.pitch)[figure].min() > 0.03, pose
-        delta = puppet.expression.displacements(drive.expression_xy)
+def whole_ranges() -> dict[str, FaceState]:
+    """Every control by itself, from one end of its range to the other."""
+    states = {f"{name} {v}": perform(**{name: v}) for name in ARKIT_NAMES for v in (0.35, 0.7, 1.0)}
+    for axis, (what, end) in enumerate((("pitch", 30), ("yaw", 40), ("roll", 35))):
+        for degrees in np.linspace(-end, end, 9):
+            turn = [0.0, 0.0, 0.0]
+            turn[axis] = float(degrees)
+            states[f"{what} {degrees:.0f}"] = perform(tuple(turn))
+    for v in (-0.35, -0.2, 0.2, 0.35):
+        states[f"aside {v}"], states[f"down {v}"] = perform(translation=(v, 0.0)), perform(translation=(0.0, v))
+    for v in (0.75, 0.87, 1.17, 1.35):
+        states[f"scale {v}"] = perform(scale=v)
+    return states
+
+
+def mixtures(count: int) -> dict[str, FaceState]:
+    """Many controls at once, at or near their ends: faces that nobody makes."""
+    rng = np.random.default_rng(7)
+    states = {}
+    for k in range(count):
+        chosen = rng.choice(ARKIT_NAMES, 8, replace=False)
+        shapes = dict(zip(chosen, rng.uniform(0.5, 1.0, 8).tolist(), strict=True)) | {"jawOpen": float(rng.random())}
+        turn = tuple((rng.uniform(-1, 1, 3) * (25, 35, 30)).tolist())
+        shift = tuple(rng.uniform(-0.3, 0.3, 2).tolist())
+        states[f"mixture {k}"] = perform(turn, shift, float(rng.uniform(0.8, 1.3)), **shapes)
+    return states
+
+
+def of(who: Character, states: dict[str, FaceState], settings: MotionSettings) -> dict[str, Drive]:
+    puppeteer = Puppeteer(who, settings)
+    puppeteer.use_neutral(perform())
+    puppeteer.step(perform(), 1.0)
+    return {name: [puppeteer.step(state, 1.0) for _ in range(3)][-1] for name, state in states.items()}
+
+
+class Folds:
+    """Looks for folds of a character's fields, where they are seen."""
+
+    def __init__(self, who: Character, animator: WarpAnimator) -> None:
+        puppet = animator._puppet
+        assert puppet is not None
+        self.puppet, head, operator = puppet, puppet.head, puppet.operator
+        shown = cv2.remap(who.rgba[..., 3], head.grid.nodes(), None, cv2.INTER_NEAREST) > 128
+        self.figure = shown[1:, 1:] | shown[:-1, 1:] | shown[1:, :-1] | shown[:-1, :-1]
+        nodes = operator.grid.nodes().astype(float)
+        outside = np.ones(nodes.shape[:2], bool)
+        if puppet.lips is not None:  # below the line the upper sheet is not shown, above it the lower one is not
+            flat = nodes.reshape(-1, 2)
+            near = puppet.lips.within(flat) & (np.abs(puppet.lips.below(flat)) < 1.3 * puppet.lips.width)
+            outside = ~near.reshape(outside.shape)
+        self.outside = outside[1:, 1:] & outside[:-1, 1:] & outside[1:, :-1] & outside[:-1, :-1]
+
+    def check(self, pose: str, drive: Drive, swing: np.ndarray | None = None) -> None:
+        head, operator = self.puppet.head, self.puppet.operator
+        turned = head.forward(drive.head, 1.0, 0.0, swing)
+        assert np.isfinite(turned).all(), pose
+        assert least_area(turned, head.grid.pitch)[self.figure].min() > 0.03, pose
+        delta = self.puppet.expression.displacements(drive.expression_xy)
         upper = operator.upper_field(delta)
         for field in (upper, operator.lower_field(delta, upper)):
-            assert least_area(field, operator.grid.pitch)[outside].min() > 0.05, pose
+            assert least_area(field, operator.grid.pitch)[self.outside].min() > 0.05, pose
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_nothing_folds_anywhere(name: str) -> None:
+    """The Jacobian of what is shown is that of the head's field times that of a sheet's: both stay positive."""
+    who, animator = loaded(name)
+    folds, hanging = Folds(who, animator), swings(who, animator)
+    for pose, drive in drives(who).items():
+        for swing in (None, *hanging):
+            folds.check(pose, drive, swing)
+    for pose, drive in of(who, whole_ranges() | mixtures(40), SETTINGS[""]).items():
+        folds.check(pose, drive)
+
+
+@pytest.mark.parametrize("name", bundled_names())
+def test_lids_slide_without_a_fold_from_wide_open_to_shut(name: str) -> None:
+    """Down each column the sources of the upper and of the lower lid's skin follow one another, at any opening."""
+    _, animator = loaded(name)
+    puppet = animator._puppet
+    assert puppet is not None
+    for eye in puppet.eyes:
+        if eye is None:
+            continue
+        lids = eye.lids
+        for opening in np.linspace(0.0, 1.6, 17):
+            upper_now, lower_now, upper, lower = lids.table(float(opening)).T
+            assert (upper_now <= lower_now + 1e-3).all(), opening
+            for k in range(0, len(upper), 8):
+                t = np.linspace(upper[k] - lids.above, lower[k] + lids.below, 60)
+                rows = upper_now[k], lower_now[k], upper[k], lower[k], lids.strip, lids.above, lids.below
+                sources = np.array([np.add(at, slide_lids(float(at), *map(float, rows))) for at in t])
+                assert (np.diff(sources[t <= upper_now[k], 0]) > -1e-3).all(), opening
+                assert (np.diff(sources[t >= lower_now[k], 1]) > -1e-3).all(), opening
 
 
 @pytest.mark.parametrize("name", bundled_names())
