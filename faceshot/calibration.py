@@ -47,7 +47,7 @@ _SIDE_PX: Final = 512  # the whole picture, as it will be seen: where a face is 
 _GREY: Final = (127, 127, 127)
 _MIXED: Final = 60
 """Probes of the rig."""
-_RECORDED: Final = 50
+_RECORDED: Final = (25, 25)
 """Probes of each bundled recording of people: how faces really move."""
 _SETTLE: Final = 4  # looks at the resting picture before it counts
 _ASIDE: Final = 12.0  # degrees of yaw at rest; faces turned further are found less surely, and are looked at twice
@@ -69,6 +69,10 @@ _LIDS_READ: Final = (1.0, 0.68, 0.56, 0.39, 0.15, 0.0)
 """What a tracker reads of a blink at `LID_STEPS`, as a share of what it reads of shut eyes: the mean of real people."""
 _LIDS_BY: Final = (0.5, 1.7)
 """Limits of what is drawn for it, as powers of the opening."""
+_MEET_AT: Final = (0.73, 0.87, 1.0)
+"""Where lids may meet."""
+_SHUT_READS: Final = 0.58
+"""What a tracker reads of shut eyes: people have it at .5 to .8, of which it finds them at rest at .1."""
 _BLINK_MIN: Final = 0.15  # a blink that reads less is not seen
 _BLINK: Final = [ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"]]
 
@@ -136,15 +140,14 @@ def calibrated(character: Character, folder: Path | None = None) -> Character:
         return character
     if looks is None:
         return character
-    table, bends = _fit(looks.seen, looks.read)
-    arrays = {**character.arrays, RESPONSE: table, BENDS: bends, LIDS: _lids_for(looks.blinks)}
-    return replace(character, arrays=arrays)
+    return replace(character, arrays={**character.arrays, **_arrays(looks)})
 
 
 class _Looks(NamedTuple):
     seen: F64  # (n, 17) features of the probes, the first at rest
     read: F64  # (n, 6) their readings
     blinks: F64  # (6,) readings of eyeBlink at `LID_STEPS`
+    meet_at: float  # how far down the lids met then
 
 
 def _look(character: Character, folder: Path | None) -> _Looks | None:
@@ -164,6 +167,13 @@ def _look(character: Character, folder: Path | None) -> _Looks | None:
             found = tracker.track(image, time_ms)
         return found
 
+    def look_at(probes: list[Drive], times: int) -> None:
+        for drive in _path(character, probes):
+            reading = _read(look(drive, times))
+            if reading is not None:
+                seen.append(animator.features(drive))
+                read.append(reading)
+
     try:
         still = Drive.neutral(character)
         rest = look(still, _SETTLE)
@@ -171,41 +181,77 @@ def _look(character: Character, folder: Path | None) -> _Looks | None:
         if reading is None:
             return None
         seen, read, blinks = [animator.features(still)], [reading], [_blink(rest)]
-        lids = [replace(still, lids=np.full(2, opening, np.float32)) for opening in LID_STEPS[-2::-1]]
-        probes = [*lids, *_probes(character)]
         times = 2 if abs(reading[_YAW]) > _ASIDE else 1
-        for drive in probes:
+        shut = []
+        for share in _MEET_AT:
+            animator.answer(_meeting_at(character, share))
+            shut.append(_blink(look(_with_lids(still, 0.0), times)))
+        meets = _meets(np.array(shut))
+        animator.answer(_meeting_at(character, meets))
+        for opening in LID_STEPS[-2::-1]:
+            drive = _with_lids(still, opening)
             found = look(drive, times)
+            blinks.append(_blink(found))
             reading = _read(found)
-            if len(blinks) < len(LID_STEPS):
-                blinks.append(_blink(found))
             if reading is not None:
                 seen.append(animator.features(drive))
                 read.append(reading)
+        chance = np.random.default_rng(0)
+        first = _probes(character, chance)
+        look_at(first, times)
+        looks = _Looks(np.array(seen), np.array(read), np.array(blinks[::-1]), meets)
+        second: list[Drive] = []
+        if len(read) >= _FOUND_MIN * (len(first) + len(blinks)):
+            animator.answer(replace(character, arrays=_arrays(looks)))
+            second = _performed(character, chance)
+            look_at(second, times)
     finally:
         tracker.close()
         animator.close()
-    if len(read) < _FOUND_MIN * (len(probes) + 1):
+    if not second or len(read) < _FOUND_MIN * (len(first) + len(second) + len(blinks)):
         return None
-    return _Looks(np.array(seen), np.array(read), np.array(blinks[::-1]))
+    return looks._replace(seen=np.array(seen), read=np.array(read))
 
 
-def _probes(character: Character) -> list[Drive]:
-    """The character in mixed expressions of the rig's and of recorded people, always the same.
+def _arrays(looks: _Looks) -> dict[str, NDArray[np.float32]]:
+    table, bends = _fit(looks.seen, looks.read)
+    return {RESPONSE: table, BENDS: bends, LIDS: np.append(_lids_for(looks.blinks), np.float32(looks.meet_at))}
 
-    Each has its head turned and some of the controls on top, so that what a control does can be told from what usually
-    comes with it. They are in the order of a path without jumps: a tracker looks for a face where it has just been, and
-    how it stood there decides what is read.
-    """
-    chance = np.random.default_rng(0)
-    moves = control_moves(face_frame(character))
-    calm = _state({})
-    performances = [(calm, [_state(_mixed(chance)) for _ in range(_MIXED)])]
+
+def _recordings(part: int) -> list[tuple[FaceState, list[FaceState]]]:
+    """The calm face and some frames of each bundled clip; none of them twice in different parts."""
+    out = []
     for name in bundled_clips():
         states = open_clip(name).states
         neutral = best_neutral(states)
         assert neutral is not None
-        performances.append((neutral, [states[i] for i in np.linspace(0, len(states) - 1, _RECORDED).astype(int)]))
+        frames = np.linspace(0, len(states) - 1, sum(_RECORDED)).astype(int)
+        first = np.linspace(0, len(frames) - 1, _RECORDED[0]).astype(int)
+        mine = first if part == 0 else np.setdiff1d(np.arange(len(frames)), first)
+        out.append((neutral, [states[i] for i in frames[mine]]))
+    return out
+
+
+def _performed(character: Character, chance: np.random.Generator) -> list[Drive]:
+    out = []
+    for neutral, states in _recordings(1):
+        puppeteer = Puppeteer(character, _CALM)
+        puppeteer.use_neutral(neutral)
+        for state in states:
+            drive = puppeteer.step(_turned(state, chance.uniform(-_TURN_MAX, _TURN_MAX, 3)), 1 / 30)
+            out.append(drive)
+    return out
+
+
+def _probes(character: Character, chance: np.random.Generator) -> list[Drive]:
+    """The character in mixed expressions of the rig's and of recorded people, always the same.
+
+    Each has its head turned and some of the controls on top, so that what a control does can be told from what usually
+    comes with it.
+    """
+    moves = control_moves(face_frame(character))
+    calm = _state({})
+    performances = [(calm, [_state(_mixed(chance)) for _ in range(_MIXED)]), *_recordings(0)]
     probes = []
     for neutral, states in performances:
         puppeteer = Puppeteer(character, _CALM)
@@ -217,6 +263,12 @@ def _probes(character: Character) -> list[Drive]:
             expression = character.points_xy + stronger * (drive.expression_xy - character.points_xy)
             moved = expression + np.tensordot(added, moves, 1)
             probes.append(replace(drive, expression_xy=moved.astype(np.float32)))
+    return probes
+
+
+def _path(character: Character, probes: list[Drive]) -> list[Drive]:
+    """The same in an order without jumps: a tracker looks for a face where it has just been, and how it stood there
+    decides what is read."""
     places = np.array([drive.points_xy[_PLACED_BY] for drive in probes]).reshape(len(probes), -1)
     here, path, left = character.points_xy[_PLACED_BY].ravel(), [], list(range(len(probes)))
     while left:
@@ -293,6 +345,25 @@ def _lids_for(blinks: F64) -> NDArray[np.float32]:
     drawn = np.maximum.accumulate(np.clip(drawn, steps**closer, steps**wider))
     drawn[[0, -1]] = 0.0, 1.0
     return drawn.astype(np.float32)
+
+
+def _with_lids(drive: Drive, opening: float) -> Drive:
+    return replace(drive, lids=np.full(2, opening, np.float32))
+
+
+def _meeting_at(character: Character, share: float) -> Character:
+    return replace(character, arrays={LIDS: np.array([*LID_STEPS, share], np.float32)})
+
+
+def _meets(shut: F64) -> float:
+    """Where lids are to meet so that they read as `_SHUT_READS` when shut, or as nearly as can be.
+
+    Args:
+        shut: what is read when they meet at `_MEET_AT`.
+    """
+    if not np.isfinite(shut).all():
+        return _MEET_AT[1]
+    return float(np.interp(_SHUT_READS, np.maximum.accumulate(shut), _MEET_AT))
 
 
 def _fit(seen: F64, read: F64) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

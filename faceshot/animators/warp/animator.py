@@ -22,7 +22,7 @@ from faceshot.animators.warp.kernels import compose, extent, put_behind
 from faceshot.animators.warp.lips import LipLine, lip_line
 from faceshot.animators.warp.matte import bleed, cut_out
 from faceshot.animators.warp.mouth import Gap, Mouth, light_of, lip_colour
-from faceshot.animators.warp.response import Response, features
+from faceshot.animators.warp.response import Response, features, lids_meet_at
 from faceshot.animators.warp.sheets import LOWER_LIP, Operator, build_operator, face_grid
 from faceshot.animators.warp.springs import Springs
 from faceshot.errors import ShapeError
@@ -120,8 +120,17 @@ class WarpAnimator:
         """(17,) what is drawn for a drive, in the terms of `response`."""
         if self._puppet is None:
             raise ShapeError("The warp animator has no character yet.", "Call load(character) before features().")
+        if self._puppet.response is not None:
+            drive = self._puppet.response.corrected(drive)
         delta = self._puppet.expression.displacements(drive.expression_xy)
         return features(self._puppet.frame, delta, drive)
+
+    def answer(self, character: Character) -> None:
+        """From now on draw motions as `character`, the loaded one, is read."""
+        assert self._puppet is not None
+        response = Response.of(character, self._puppet.frame, self._puppet.expression)
+        _close_as_read(self._puppet.eyes, character)
+        self._puppet = replace(self._puppet, response=response)
 
     def reset(self) -> None:
         """Whatever swings hangs still."""
@@ -165,6 +174,7 @@ def _prepare(character: Character, settings: WarpSettings | None = None) -> _Pup
     head = HeadField(frame, coarse, member, trunk, nose, headroom, ball, rest_rotation(character))
     texture = bleed(rgba) if cutout is None else cutout.figure
     eyes = make_eyes(texture, frame, points, visible, character.kind)
+    _close_as_read(eyes, character)
     mouth = None
     if lips is not None and settings.mouth != "none":
         colours = light_of(texture, points), lip_colour(texture, points)
@@ -197,6 +207,13 @@ def _prepare(character: Character, settings: WarpSettings | None = None) -> _Pup
             np.empty((height, width), np.uint16),
         ),
     )
+
+
+def _close_as_read(eyes: tuple[Eye | None, Eye | None], character: Character) -> None:
+    share = lids_meet_at(character)
+    for eye in eyes:
+        if eye is not None and share is not None and not eye.lids.style.squash:
+            eye.lids.meet_at(share)
 
 
 def _grimace(character: Character) -> Drive:

@@ -62,7 +62,7 @@ class Lids:
         self.height = max(float((self.lower - self.upper).max()), 1e-3)
         # Lids of a tall eye do not meet along its whole depth: that would be a hook, not a line.
         self._depth = np.float32(np.clip(1.25 - 0.35 * self.height / self.width, 0.6, 1.0))
-        self._shut = self._closed_line(self.upper + style.share * (self.lower - self.upper)).astype(np.float32)
+        self.meet_at(style.share)
         # Eyes as tall as wide, drawn wide open already, would become eggs.
         self._widening = float(np.clip(1.75 - 1.5 * self.height / self.width, 0.3, 1.0))
         self.brow = None if brow is None else np.stack([(brow - self.middle) @ a for a in (self.axis_x, self.axis_y)])
@@ -91,6 +91,10 @@ class Lids:
         knots = np.array([-half, across[0], across.mean(), across[1], half])
         heights = np.array([0.0, down[0], 1.15 * down.mean(), down[1], 0.0])
         return np.where(np.abs(s) < half, monotone_curve(knots, heights, np.clip(s, -half, half)), 0.0)
+
+    def meet_at(self, share: float) -> None:
+        """Lets the lids meet so far down, 0 to 1 of the opening."""
+        self._shut = self._closed_line(self.upper + share * (self.lower - self.upper)).astype(np.float32)
 
     def _closed_line(self, t: F64 | Float32) -> F64:
         """The even curve from corner to corner nearest to one over the columns: shut lids meet without a kink."""

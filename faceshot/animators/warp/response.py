@@ -15,7 +15,7 @@ Convention:
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 
@@ -38,6 +38,7 @@ __all__ = [
     "features",
     "from_logit",
     "kinship",
+    "lids_meet_at",
 ]
 
 RESPONSE: Final = "scale_free.response"
@@ -47,13 +48,15 @@ BENDS: Final = "scale_free.response_bends"
 """How readings bend away from the linear model: features of a look, then its weight for each reading, one look a row. A
 motion's reading has each look's weight by `kinship`."""
 LIDS: Final = "scale_free.response_lids"
-"""How far the character's eyes are drawn open for a performer's at `LID_STEPS`."""
+"""How far the character's eyes are drawn open for a performer's at `LID_STEPS`, then how far down its lids meet (0 to 1
+of the opening)."""
 LID_STEPS: Final = (0.0, 0.15, 0.3, 0.5, 0.75, 1.0)
 N_READINGS: Final = 6
 N_FEATURES: Final = 17
 _SPANS: Final = np.array(
     [*(0.1, 0.1, 0.05, 0.1, 0.05, 0.05, 0.05, 0.05, 0.05, 0.03, 0.03, 0.03), 0.5, 0.05, 0.1, 0.1, 0.1]
 )
+_LID: Final = 12
 _POSE: Final = slice(14, 17)
 _REACH: Final = 3.0
 """How far apart motions are that have little to do with each other, in features."""
@@ -79,10 +82,14 @@ _CONTROLS: Final[tuple[dict[tuple[int, ...], tuple[float, float]], ...]] = (
     },
     {(21, 22): (0, -0.06), (20, 23): (0, -0.05), (19, 24): (0, -0.03), (17, 18, 25, 26): (0, -0.015)},
 )
-_LIPS, _CHIN, _CORNERS, _BROWS = range(4)
-_FOR: Final = np.array([0, 0, 1, 2])  # the reading that each is there for; what it does to others is only reckoned with
-_LEAST: Final = np.array([0.0, -0.35, -1.0, -1.0])
-_MOST: Final = np.array([1.2, 0.35, 1.0, 1.0])
+_LIPS, _CHIN, _CORNERS, _BROWS, _EYES = range(5)
+_FOR: Final = np.array([0, 0, 1, 2, 2])  # the reading that each is there for; what it does to others is only reckoned with
+_LEAST: Final = np.array([0.0, -0.35, -1.0, -1.0, -1.0])
+_MOST: Final = np.array([1.2, 0.35, 1.0, 1.0, 1.0])
+_WIDER: Final = 0.3
+"""Full strength of what may be added to the opening of the lids: where brows are hardly seen, eyes tell what they do."""
+_NARROW, _OPEN = 0.4, 0.9
+"""From where to where lids open, nothing to all of that is done: a blink stays a blink."""
 _SWEEPS: Final = 3
 _ROUNDS: Final = 3
 _CLOSES_BY, _OPENS_BY = 0.4, 1.3  # of the performer's opening
@@ -163,7 +170,7 @@ class Response:
         self._model_rest, weights = table[0], table[1 : 1 + N_FEATURES].T
         self._weights = weights
         self._looks, self._bends = bends[:, :N_FEATURES].astype(np.float64), bends[:, N_FEATURES:].astype(np.float64)
-        self._lids = lids.astype(np.float64)
+        self._lids = lids[:-1].astype(np.float64)
         self._scaled = self._looks * _SCALES
         self._norms = 0.5 * (self._scaled * self._scaled).sum(axis=1)
         self._rest, unsure = table[-2], table[-1]
@@ -171,7 +178,8 @@ class Response:
         self._moves = control_moves(frame)
         still = Drive.neutral(character)
         half = [expression.displacements(as_float32(expression.rest + 0.5 * move)) for move in self._moves]
-        self._adds = np.array([2 * features(frame, delta, still) for delta in half])  # (controls, features)
+        wider = np.eye(N_FEATURES)[_LID] * (_WIDER / _SPANS[_LID])
+        self._adds = np.array([*(2 * features(frame, delta, still) for delta in half), wider])  # (controls, features)
         by_control = weights @ self._adds.T
         self._turns = weights[3:, _POSE]  # degrees by features of rotation
         self._straight = np.linalg.solve(self._turns.T @ self._turns + 0.5 * np.eye(3), self._turns.T)
@@ -207,8 +215,8 @@ class Response:
             or not np.isfinite(bends).all()
         ):
             bends = np.zeros((0, N_FEATURES + N_READINGS), np.float32)
-        if lids is None or lids.shape != (len(LID_STEPS),) or not (np.diff(lids) >= 0).all():
-            lids = np.array(LID_STEPS, np.float32)
+        if not _are_lids(lids):
+            lids = np.array([*LID_STEPS, np.nan], np.float32)
         table, bends = np.clip(table, -100.0, 100.0), np.clip(bends, -100.0, 100.0)
         return cls(table, bends, lids, character, frame, expression)
 
@@ -229,9 +237,11 @@ class Response:
         opening = max(float(now[0]), 0.0)  # the lips' control opens by 0.1 face widths, as the feature's span is
         least[_LIPS] = -_CLOSES_BY * opening - (0.3 if self._open else 0.0)
         most[_LIPS] = min(_OPENS_BY * opening, _MOST[_LIPS])
-        _, _, brows, mouth = drive.gains
-        gains = np.minimum((mouth, mouth, mouth, brows), 1.0)
-        added = np.zeros(len(_CONTROLS))
+        free = np.clip((now[_LID] * _SPANS[_LID] + 1.0 - _NARROW) / (_OPEN - _NARROW), 0.0, 1.0)
+        most[_EYES], least[_EYES] = free * _MOST[_EYES], free * _LEAST[_EYES]
+        _, eyes, brows, mouth = drive.gains
+        gains = np.minimum((mouth, mouth, mouth, brows, min(brows, eyes)), 1.0)
+        added = np.zeros(len(_FOR))
         # The head first, without what expressions do to its readings: it says how the expressions will be read.
         turn = _within(self._straight @ wanted - own, own)
         for _ in range(_ROUNDS):
@@ -247,10 +257,11 @@ class Response:
             rest_of_pose = self._seen(motion)[3:] - self._rest[3:] - self._turns @ motion[_POSE]
             turn = _within(self._straight @ (wanted - self._taken_back * rest_of_pose) - own, own)
         added, turn = added * gains, turn * min(drive.gains[0], 1.0)
-        expression = drive.expression_xy + np.tensordot(added, self._moves, 1)
+        expression = drive.expression_xy + np.tensordot(added[:_EYES], self._moves, 1)
+        lids = np.maximum(drive.lids + np.float32(_WIDER * added[_EYES]), np.minimum(drive.lids, np.float32(0.0)))
         rotation = np.nan_to_num(drive.head.rotation) + turn * _SPANS[_POSE]
         head = HeadMotion(rotation.astype(np.float32), drive.head.translation, drive.head.scale)
-        return replace(drive, expression_xy=expression.astype(np.float32), head=head)
+        return replace(drive, expression_xy=expression.astype(np.float32), head=head, lids=lids)
 
     def _drawn_lids(self, lids: Float32) -> Float32:
         return np.where(lids < 1.0, np.interp(lids, LID_STEPS, self._lids), lids).astype(np.float32)
@@ -264,6 +275,16 @@ class Response:
         # Beyond both ends all readings are alike.
         missing = np.where(wanted <= _FLOOR, np.minimum(_FLOOR - seen, 0.0), missing)
         return np.where(wanted >= _TOP, np.maximum(_TOP - seen, 0.0), missing)
+
+
+def _are_lids(lids: Float32 | None) -> TypeGuard[Float32]:
+    return lids is not None and lids.shape == (len(LID_STEPS) + 1,) and bool((np.diff(lids[:-1]) >= 0).all())
+
+
+def lids_meet_at(character: Character) -> float | None:
+    """How far down the character's lids meet, if that is known."""
+    lids = character.arrays.get(LIDS)
+    return float(lids[-1]) if _are_lids(lids) and 0.0 <= lids[-1] <= 1.0 else None
 
 
 def control_moves(frame: FaceFrame) -> F64:
