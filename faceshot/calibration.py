@@ -7,6 +7,7 @@ Readings of expressions end at 0: below, a mouth can be ever less of a smile wit
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceshot import weights
-from faceshot.animators.warp.frame import face_frame
+from faceshot.animators.warp import WarpAnimator
 from faceshot.animators.warp.response import (
     BENDS,
     LID_STEPS,
@@ -25,17 +26,14 @@ from faceshot.animators.warp.response import (
     RESPONSE,
     SHUT_AT,
     as_logit,
-    control_moves,
     kinship,
 )
+from faceshot.calibration_probes import first_round, second_round
 from faceshot.character import resize
 from faceshot.errors import WeightsMissing
-from faceshot.geometry import matrix_from_rotation_vector
 from faceshot.motion import READ_SHAPES
-from faceshot.motion_clip import bundled_clips, open_clip
 from faceshot.pictures import flatten
-from faceshot.puppeteer import MotionSettings, Puppeteer, best_neutral
-from faceshot.topology import ARKIT_INDEX, ARKIT_NAMES
+from faceshot.topology import ARKIT_INDEX
 from faceshot.tracker import TASK_FILE, make_tracker
 from faceshot.types import CameraImage, Character, Drive, FaceState
 
@@ -45,26 +43,17 @@ F64 = NDArray[np.float64]
 
 _SIDE_PX: Final = 512  # the whole picture, as it will be seen: where a face is in it decides how its turns are read
 _GREY: Final = (127, 127, 127)
-_MIXED: Final = 60
-"""Probes of the rig."""
-_RECORDED: Final = (25, 25)
-"""Probes of each bundled recording of people: how faces really move."""
 _SETTLE: Final = 4  # looks at the resting picture before it counts
 _ASIDE: Final = 12.0  # degrees of yaw at rest; faces turned further are found less surely, and are looked at twice
 _YAW: Final = 4
 _STEP_MS: Final = 1000  # between looks: long enough for the tracker not to smooth from one to the next
-_PLACED_BY: Final = [0, 8, 16, 27, 30, 36, 39, 42, 45, 48, 54]  # landmarks that say where a face is and how it stands
 _FOUND_MIN: Final = 0.9
 _RIDGE: Final = 1.0
-_BEND: Final = 4.0
+_BEND: Final = 8.0
 """How much further than their noise readings bend away from the linear model (variances)."""
 _REST_NOISE: Final = 0.02
 _ROUNDS: Final = 15
 _DEEPEST: Final = 4.0  # logits below `SHUT_AT`, at most
-_CALM: Final = MotionSettings(smoothing=0.0, idle=False)
-_ADDED_MIN, _ADDED_MAX = np.array([0.0, -0.5, -0.8, -0.8]), np.array([1.0, 0.7, 0.9, 1.0])
-_STRENGTH: Final = (0.8, 1.5)  # of the recorded and the rig's expressions: somebody laughs louder
-_TURN_MAX: Final = np.radians(8.0)
 _LIDS_READ: Final = (1.0, 0.68, 0.56, 0.39, 0.15, 0.0)
 """What a tracker reads of a blink at `LID_STEPS`, as a share of what it reads of shut eyes: the mean of real people."""
 _LIDS_BY: Final = (0.5, 1.7)
@@ -75,29 +64,6 @@ _SHUT_READS: Final = 0.58
 """What a tracker reads of shut eyes: people have it at .5 to .8, of which it finds them at rest at .1."""
 _BLINK_MIN: Final = 0.15  # a blink that reads less is not seen
 _BLINK: Final = [ARKIT_INDEX["eyeBlinkLeft"], ARKIT_INDEX["eyeBlinkRight"]]
-
-# What probes do: chance, and the strength they then have at most. Sided shapes are given without their side.
-_MOUTHS: Final[Mapping[str, tuple[float, float]]] = {
-    "jawOpen": (0.6, 0.9),
-    "mouthSmile": (0.5, 1.0),
-    "mouthFrown": (0.2, 1.0),
-    "mouthPucker": (0.25, 1.0),
-    "mouthUpperUp": (0.25, 1.0),
-    "mouthStretch": (0.25, 1.0),
-    "mouthLowerDown": (0.25, 1.0),
-    "mouthLeft": (0.1, 0.8),
-    "mouthRight": (0.1, 0.8),
-    "jawLeft": (0.1, 0.8),
-    "jawRight": (0.1, 0.8),
-}
-_BROWS: Final[Mapping[str, tuple[float, float]]] = {"browInnerUp": (0.5, 1.0), "browDown": (0.25, 1.0)}
-_EYES: Final[Mapping[str, tuple[float, float]]] = {
-    "eyeBlink": (0.3, 1.0),
-    "eyeWide": (0.2, 1.0),
-    "eyeLookUp": (0.2, 1.0),
-    "eyeLookDown": (0.2, 1.0),
-}
-_ONE_SIDED: Final = ("mouthSmile", "mouthFrown", "browDown", "browOuterUp")
 
 
 def can_calibrate(character: Character, folder: Path | None = None) -> bool:
@@ -152,162 +118,98 @@ class _Looks(NamedTuple):
 
 def _look(character: Character, folder: Path | None) -> _Looks | None:
     """What a tracker reads of the probes; None if the face is lost too often."""
-    from faceshot.animators.warp import WarpAnimator
-
     animator = WarpAnimator()
     animator.load(character)
-    tracker = make_tracker("landmarker", folder)
-    time_ms = 0
-
-    def look(drive: Drive, times: int) -> FaceState:
-        nonlocal time_ms
-        image = CameraImage(flatten(animator.render([drive])[0].rgba, _GREY))
-        for _ in range(times):
-            time_ms += _STEP_MS
-            found = tracker.track(image, time_ms)
-        return found
-
-    def look_at(probes: list[Drive], times: int) -> None:
-        for drive in _path(character, probes):
-            reading = _read(look(drive, times))
-            if reading is not None:
-                seen.append(animator.features(drive))
-                read.append(reading)
-
+    looker = _Looker(animator, folder)
     try:
         still = Drive.neutral(character)
-        rest = look(still, _SETTLE)
+        (rest,) = looker.look([still], _SETTLE)
         reading = _read(rest)
         if reading is None:
             return None
-        seen, read, blinks = [animator.features(still)], [reading], [_blink(rest)]
         times = 2 if abs(reading[_YAW]) > _ASIDE else 1
         shut = []
         for share in _MEET_AT:
             animator.answer(_meeting_at(character, share))
-            shut.append(_blink(look(_with_lids(still, 0.0), times)))
-        meets = _meets(np.array(shut))
-        animator.answer(_meeting_at(character, meets))
-        for opening in LID_STEPS[-2::-1]:
-            drive = _with_lids(still, opening)
-            found = look(drive, times)
-            blinks.append(_blink(found))
-            reading = _read(found)
-            if reading is not None:
-                seen.append(animator.features(drive))
-                read.append(reading)
-        chance = np.random.default_rng(0)
-        first = _probes(character, chance)
-        look_at(first, times)
-        looks = _Looks(np.array(seen), np.array(read), np.array(blinks[::-1]), meets)
-        second: list[Drive] = []
-        if len(read) >= _FOUND_MIN * (len(first) + len(blinks)):
-            animator.answer(replace(character, arrays=_arrays(looks)))
-            second = _performed(character, chance)
-            look_at(second, times)
+            shut += looker.look([_with_lids(still, 0.0)], times)
+        meet_at = _meet(np.array([_blink(found) for found in shut]))
+        animator.answer(_meeting_at(character, meet_at))
+        looker.forget()
+        closing = looker.look([still, *(_with_lids(still, opening) for opening in LID_STEPS[-2::-1])], times)
+        looker.read[0] = reading  # of the longer look
+        blinks = np.array([_blink(rest), *(_blink(found) for found in closing[1:])])[::-1]
+        looker.look(first_round(character), times)
+        looks = _Looks(*looker.seen_and_read(), blinks, meet_at)
+        if not looker.finds_enough():
+            return None
+        animator.answer(replace(character, arrays=_arrays(looks)))
+        looker.look(second_round(character), times)
     finally:
-        tracker.close()
+        looker.close()
         animator.close()
-    if not second or len(read) < _FOUND_MIN * (len(first) + len(second) + len(blinks)):
-        return None
-    return looks._replace(seen=np.array(seen), read=np.array(read))
+    seen, read = looker.seen_and_read()
+    return looks._replace(seen=seen, read=read) if looker.finds_enough() else None
+
+
+class _Looker:
+    """Draws probes and looks at them, the next one drawn while the last one is looked at.
+
+    Attributes:
+        seen: (17,) features of each probe in which a face was found.
+        read: (6,) its readings.
+    """
+
+    def __init__(self, animator: WarpAnimator, folder: Path | None) -> None:
+        self._animator = animator
+        self._tracker = make_tracker("landmarker", folder)
+        self._painter = ThreadPoolExecutor(1)
+        self._time_ms = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """What was seen so far does not count."""
+        self.seen: list[F64] = []
+        self.read: list[F64] = []
+        self._lost = 0
+
+    def look(self, probes: list[Drive], times: int) -> list[FaceState]:
+        """What the tracker says of each, looking so often; remembers it."""
+        found = []
+        drawn = self._painter.submit(self._draw, probes[0])
+        for following in [*probes[1:], None]:
+            image, features = drawn.result()
+            if following is not None:
+                drawn = self._painter.submit(self._draw, following)
+            for _ in range(times):
+                self._time_ms += _STEP_MS
+                state = self._tracker.track(image, self._time_ms)
+            found.append(state)
+            reading = _read(state)
+            if reading is None:
+                self._lost += 1
+            else:
+                self.seen.append(features)
+                self.read.append(reading)
+        return found
+
+    def _draw(self, probe: Drive) -> tuple[CameraImage, F64]:
+        image = CameraImage(flatten(self._animator.render([probe])[0].rgba, _GREY))
+        return image, self._animator.features(probe)
+
+    def seen_and_read(self) -> tuple[F64, F64]:
+        return np.array(self.seen), np.array(self.read)
+
+    def finds_enough(self) -> bool:
+        return len(self.read) >= _FOUND_MIN * (len(self.read) + self._lost)
+
+    def close(self) -> None:
+        self._painter.shutdown()
+        self._tracker.close()
 
 
 def _arrays(looks: _Looks) -> dict[str, NDArray[np.float32]]:
     table, bends = _fit(looks.seen, looks.read)
     return {RESPONSE: table, BENDS: bends, LIDS: np.append(_lids_for(looks.blinks), np.float32(looks.meet_at))}
-
-
-def _recordings(part: int) -> list[tuple[FaceState, list[FaceState]]]:
-    """The calm face and some frames of each bundled clip; none of them twice in different parts."""
-    out = []
-    for name in bundled_clips():
-        states = open_clip(name).states
-        neutral = best_neutral(states)
-        assert neutral is not None
-        frames = np.linspace(0, len(states) - 1, sum(_RECORDED)).astype(int)
-        first = np.linspace(0, len(frames) - 1, _RECORDED[0]).astype(int)
-        mine = first if part == 0 else np.setdiff1d(np.arange(len(frames)), first)
-        out.append((neutral, [states[i] for i in frames[mine]]))
-    return out
-
-
-def _performed(character: Character, chance: np.random.Generator) -> list[Drive]:
-    out = []
-    for neutral, states in _recordings(1):
-        puppeteer = Puppeteer(character, _CALM)
-        puppeteer.use_neutral(neutral)
-        for state in states:
-            drive = puppeteer.step(_turned(state, chance.uniform(-_TURN_MAX, _TURN_MAX, 3)), 1 / 30)
-            out.append(drive)
-    return out
-
-
-def _probes(character: Character, chance: np.random.Generator) -> list[Drive]:
-    """The character in mixed expressions of the rig's and of recorded people, always the same.
-
-    Each has its head turned and some of the controls on top, so that what a control does can be told from what usually
-    comes with it.
-    """
-    moves = control_moves(face_frame(character))
-    calm = _state({})
-    performances = [(calm, [_state(_mixed(chance)) for _ in range(_MIXED)]), *_recordings(0)]
-    probes = []
-    for neutral, states in performances:
-        puppeteer = Puppeteer(character, _CALM)
-        puppeteer.use_neutral(neutral)
-        for state in states:
-            drive = puppeteer.step(_turned(state, chance.uniform(-_TURN_MAX, _TURN_MAX, 3)), 1 / 30)
-            added = chance.uniform(_ADDED_MIN, _ADDED_MAX) * (chance.random(len(_ADDED_MAX)) < 0.5)
-            stronger = chance.uniform(*_STRENGTH)
-            expression = character.points_xy + stronger * (drive.expression_xy - character.points_xy)
-            moved = expression + np.tensordot(added, moves, 1)
-            probes.append(replace(drive, expression_xy=moved.astype(np.float32)))
-    return probes
-
-
-def _path(character: Character, probes: list[Drive]) -> list[Drive]:
-    """The same in an order without jumps: a tracker looks for a face where it has just been, and how it stood there
-    decides what is read."""
-    places = np.array([drive.points_xy[_PLACED_BY] for drive in probes]).reshape(len(probes), -1)
-    here, path, left = character.points_xy[_PLACED_BY].ravel(), [], list(range(len(probes)))
-    while left:
-        path.append(left.pop(int(np.argmin(((places[left] - here) ** 2).sum(axis=1)))))
-        here = places[path[-1]]
-    return [probes[k] for k in path]
-
-
-def _mixed(chance: np.random.Generator) -> dict[str, float]:
-    shapes: dict[str, float] = {}
-    for name, (share, most) in (*_MOUTHS.items(), *_BROWS.items(), *_EYES.items()):
-        if chance.random() < share:
-            shapes[name] = chance.uniform(0, most)
-    shapes["browOuterUp"] = shapes.get("browInnerUp", 0.0) * chance.uniform()
-    for name in _ONE_SIDED:
-        if chance.random() < 0.12:
-            shapes[name + str(chance.choice(["Left", "Right"]))] = chance.uniform()
-    return shapes
-
-
-def _turned(state: FaceState, rotation: F64) -> FaceState:
-    """The same face with the head turned about its middle."""
-    turn = matrix_from_rotation_vector(rotation).astype(np.float32)
-    points, head = state.points_xyz, state.head
-    if points is not None:
-        middle = points.mean(axis=0)
-        points = np.ascontiguousarray((points - middle) @ turn.T + middle)
-    if head is not None:
-        head = head.copy()
-        head[:3, :3] = turn @ head[:3, :3]
-    return replace(state, points_xyz=points, head=head)
-
-
-def _state(shapes: Mapping[str, float]) -> FaceState:
-    values = np.zeros(len(ARKIT_NAMES), np.float32)
-    for name, value in shapes.items():
-        for each in (name,) if name in ARKIT_INDEX else (name + "Left", name + "Right"):
-            values[ARKIT_INDEX[each]] = max(values[ARKIT_INDEX[each]], value)
-    return FaceState((64, 48), 1.0, blendshapes=values, head=np.eye(4, dtype=np.float32))
 
 
 def _read(state: FaceState) -> F64 | None:
@@ -355,7 +257,7 @@ def _meeting_at(character: Character, share: float) -> Character:
     return replace(character, arrays={LIDS: np.array([*LID_STEPS, share], np.float32)})
 
 
-def _meets(shut: F64) -> float:
+def _meet(shut: F64) -> float:
     """Where lids are to meet so that they read as `_SHUT_READS` when shut, or as nearly as can be.
 
     Args:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
+from faceshot.animators.warp.compiled import compiled
 from faceshot.animators.warp.frame import F64, FaceFrame, as_float32
 from faceshot.animators.warp.lips import LipLine
 from faceshot.types import CharacterKind, Float32
@@ -24,8 +27,8 @@ _LOWER_LIP = (48, 54, 55, 56, 57, 58, 59, 60, 64, 65, 66, 67)
 _FACING = np.array([49, 50, 51, 52, 53, 61, 62, 63]), np.array([59, 58, 57, 56, 55, 67, 66, 65])
 # Each lip: points of its border, and the points of its inner edge that they must not be pushed through.
 _LIPS = (((49, 50, 51, 52, 53), (61, 61, 62, 63, 63)), ((55, 56, 57, 58, 59), (65, 65, 66, 67, 67)))
-_SQUEEZED = np.float32(0.6)  # share of a lip's thickness that may be pressed away
-_BELOW = [55, 56, 57, 58, 59, 65, 66, 67]
+_SQUEEZED = 0.6  # share of a lip's thickness that may be pressed away
+_BELOW = (55, 56, 57, 58, 59, 65, 66, 67)
 
 
 class Expression:
@@ -75,7 +78,7 @@ class Expression:
         alike = _lip_smoothing(points, lips.width)
         self._alike = as_float32(alike if kind == "human" else _lip_curves(points) @ alike)
         self._mouth_width = lips.width
-        place = (points[_BELOW] - lips.middle) @ lips.axis_x / (0.5 * lips.width)
+        place = (points[list(_BELOW)] - lips.middle) @ lips.axis_x / (0.5 * lips.width)
         self._arch = as_float32(np.sqrt(np.clip(1 - place**2, 0, 1)))
         s = (points[48:68] - points[[51, 57]].mean(0)) @ lips.axis_x
         near_left, near_right = max(float(-s.min()), 1e-3), max(float(s.max()), 1e-3)
@@ -99,68 +102,124 @@ class Expression:
         return delta
 
     def _tame_lips(self, delta: Float32, lips: LipLine) -> None:
-        along = (delta[48:68] @ self._across) * (self._short - 1)
-        delta[48:68] += along[:, None] * self._across
-        delta[48:68] = self._alike @ delta[48:68]
-        along = delta[48:68] @ self._across
-        for corner, side, room in ((48, -1.0, self._room_beside[0]), (54, 1.0, self._room_beside[1])):
-            outwards = float(delta[corner] @ self._across) * side
-            if outwards > 0.05 * room:  # a corner never leaves the face
-                less = room * np.tanh(outwards / room) / outwards - 1
-                share = np.maximum(self._place * np.float32(side), 0)
-                delta[48:68] += (np.float32(less) * np.minimum(share, 1) * along)[:, None] * self._across
-        if self._drawn and not lips.is_open:
-            self._tame_line(delta)
-        # The lower lip stays above the chin, however little the chin drops.
-        drop = float(delta[57] @ self._down)
-        room = max(self._room_below + max(float(delta[8] @ self._down), 0.0), 1.0)
-        if drop > 0:
-            delta[_BELOW] *= room * np.tanh(drop / room) / drop
-        self._round_off(delta)
-        for above, below in ((61, 67), (62, 66), (63, 65)):
-            gap = float((self.rest[below] - self.rest[above]) @ self._down) if lips.is_open else 0.0
-            closer = float((delta[above] - delta[below]) @ self._down) - max(gap, 0.0)
-            if closer > 0:
-                # The jaw gives way, the skull does not.
-                delta[above] -= 0.1 * closer * self._down
-                delta[below] += 0.9 * closer * self._down
-        for side, (border, edge) in zip((-1, 1), _LIPS, strict=True):
-            away = np.float32(side) * self._down
-            thick = np.maximum((self.rest[list(border)] - self.rest[list(edge)]) @ away, 0)
-            pressed = -_SQUEEZED * thick - (delta[list(border)] - delta[list(edge)]) @ away
-            delta[list(border)] += np.maximum(pressed, 0)[:, None] * away
+        tame_lips(
+            delta,
+            self.rest,
+            (self._across, self._down),
+            self._alike,
+            _Mouth(
+                self._short,
+                self._bow,
+                self._arc,
+                self._arch,
+                self._place,
+                (self._room_beside[0], self._room_beside[1]),
+                self._mouth_width,
+                float(self._narrowest),
+                self._room_below,
+                lips.is_open,
+                self._drawn and not lips.is_open,
+            ),
+        )
 
-    def _tame_line(self, delta: Float32) -> None:
-        """A drawn mouth is a line: it bows less as it narrows, or a pucker would be a hook, and parts only for more
-        than what two lips of different bend have apart."""
-        narrowed = 1 + float((delta[54] - delta[48]) @ self._across) / max(self._mouth_width, 1e-3)
+
+class _Mouth(NamedTuple):
+    """What `tame_lips` knows of a mouth: see `Expression`; `is_line`: it is drawn as one."""
+
+    short: Float32
+    bow: Float32
+    arc: Float32
+    arch: Float32
+    place: Float32
+    room_beside: tuple[float, float]
+    width: float
+    narrowest: float
+    room_below: float
+    is_open: bool
+    is_line: bool
+
+
+@compiled
+def tame_lips(delta: Float32, rest: Float32, axes: tuple[Float32, Float32], alike: Float32, mouth: _Mouth) -> None:
+    """Makes the motion of the lips one that lips can make, in place.
+
+    Args:
+        delta: (70, 2) displacements of the landmarks `rest`, pixels.
+        axes: across and down the mouth.
+        alike: (20, 20) how lip points move with each other.
+    """
+    ax, ay = axes[0][0], axes[0][1]
+    dx, dy = axes[1][0], axes[1][1]
+    s, t = np.empty(70), np.empty(70)  # across and down the mouth
+    for k in range(20):
+        x = y = 0.0
+        for other in range(20):
+            along = (delta[48 + other, 0] * ax + delta[48 + other, 1] * ay) * (mouth.short[other] - 1)
+            x += alike[k, other] * (delta[48 + other, 0] + along * ax)
+            y += alike[k, other] * (delta[48 + other, 1] + along * ay)
+        s[48 + k], t[48 + k] = x * ax + y * ay, x * dx + y * dy
+    chin = delta[8, 0] * dx + delta[8, 1] * dy
+    along = s[48:68].copy()
+    for end in range(2):
+        side, room = 2.0 * end - 1.0, mouth.room_beside[end]
+        outwards = side * s[48 + 6 * end]
+        if outwards > 0.05 * room:  # a corner never leaves the face
+            less = room * np.tanh(outwards / room) / outwards - 1
+            for k in range(20):
+                s[48 + k] += less * min(max(mouth.place[k] * side, 0.0), 1.0) * along[k]
+    if mouth.is_line:
+        # A drawn mouth is a line: it bows less as it narrows, or a pucker would be a hook, and parts only for more
+        # than what two lips of different bend have apart.
+        narrowed = 1 + (s[54] - s[48]) / max(mouth.width, 1e-3)
         if narrowed < 1:
-            least = float(self._narrowest + (1 - self._narrowest) * max(narrowed, 0.2))
-            along = delta[48:68] @ self._across
-            along -= along.mean()
-            delta[48:68] += ((1 - least) / (1 - narrowed) - 1) * along[:, None] * self._across
-            flatter = 0.6 * (least - 1) * self._bow
-            delta[48:68] += flatter[:, None] * self._down
-        sad = float((delta[[48, 54]].mean(0) - delta[[51, 57]].mean(0)) @ self._down)
+            least = mouth.narrowest + (1 - mouth.narrowest) * max(narrowed, 0.2)
+            mean = s[48:68].mean()
+            for k in range(48, 68):
+                s[k] += ((1 - least) / (1 - narrowed) - 1) * (s[k] - mean)
+                t[k] += 0.6 * (least - 1) * mouth.bow[k - 48]
+        sad = (t[48] + t[54] - t[51] - t[57]) / 2
         if sad > 0:  # a line that smiles at rest needs more than lips do to look sad, but it never is a hook
-            limit = 0.33 * self._mouth_width
-            bow = 1.6 * min(sad, 0.25 * self._mouth_width) + max(sad - 0.25 * self._mouth_width, 0.0)
-            more = limit * float(np.tanh(bow / limit)) - sad
-            delta[48:68] += (more * self._arc)[:, None] * self._down
-        above, below = _FACING
-        apart = np.maximum((delta[below] - delta[above]) @ self._down, 0.0)
-        unseen = np.float32(0.03 * self._mouth_width)
-        delta[below] -= (apart * unseen / (apart + 2 * unseen))[:, None] * self._down
-
-    def _round_off(self, delta: Float32) -> None:
-        """A wide opening is an arch: beside its middle the lower lip hangs nearly as low as there, never in a V."""
-        opened = float((delta[66] - delta[62]) @ self._down)
-        share = min(max((opened / self._mouth_width - 0.10) / 0.20, 0.0), 1.0)
-        if share == 0.0:
-            return
-        wanted = float(delta[66] @ self._down) - (1 - self._arch) * opened
-        short = np.maximum(wanted - delta[_BELOW] @ self._down, 0.0)
-        delta[_BELOW] += (share * short)[:, None] * self._down
+            limit = 0.33 * mouth.width
+            bow = 1.6 * min(sad, 0.25 * mouth.width) + max(sad - 0.25 * mouth.width, 0.0)
+            for k in range(48, 68):
+                t[k] += (limit * np.tanh(bow / limit) - sad) * mouth.arc[k - 48]
+        unseen = 0.03 * mouth.width
+        for pair in range(8):
+            above, below = _FACING[0][pair], _FACING[1][pair]
+            apart = max(t[below] - t[above], 0.0)
+            t[below] -= apart * unseen / (apart + 2 * unseen)
+    # The lower lip stays above the chin, however little the chin drops.
+    drop = t[57]
+    if drop > 0:
+        room = max(mouth.room_below + max(chin, 0.0), 1.0)
+        for k in _BELOW:
+            s[k] *= room * np.tanh(drop / room) / drop
+            t[k] *= room * np.tanh(drop / room) / drop
+    # A wide opening is an arch: beside its middle the lower lip hangs nearly as low as there, never in a V.
+    opened, hangs = t[66] - t[62], t[66]
+    share = min(max((opened / mouth.width - 0.10) / 0.20, 0.0), 1.0)
+    for k in range(8):
+        t[_BELOW[k]] += share * max(hangs - (1 - mouth.arch[k]) * opened - t[_BELOW[k]], 0.0)
+    for above in range(61, 64):
+        below = 128 - above
+        gap = 0.0
+        if mouth.is_open:
+            gap = (rest[below, 0] - rest[above, 0]) * dx + (rest[below, 1] - rest[above, 1]) * dy
+        closer = t[above] - t[below] - max(gap, 0.0)
+        if closer > 0:
+            # The jaw gives way, the skull does not.
+            t[above] -= 0.1 * closer
+            t[below] += 0.9 * closer
+    for lip in range(2):
+        away = 2 * lip - 1
+        for k in range(5):
+            border, edge = _LIPS[lip][0][k], _LIPS[lip][1][k]
+            thick = (rest[border, 0] - rest[edge, 0]) * dx + (rest[border, 1] - rest[edge, 1]) * dy
+            pressed = -_SQUEEZED * max(away * thick, 0.0) - away * (t[border] - t[edge])
+            t[border] += away * max(pressed, 0.0)
+    for k in range(48, 68):
+        delta[k, 0] = s[k] * ax + t[k] * dx
+        delta[k, 1] = s[k] * ay + t[k] * dy
 
 
 def _bow(points: F64, lips: LipLine) -> Float32:

@@ -83,15 +83,17 @@ _CONTROLS: Final[tuple[dict[tuple[int, ...], tuple[float, float]], ...]] = (
     {(21, 22): (0, -0.06), (20, 23): (0, -0.05), (19, 24): (0, -0.03), (17, 18, 25, 26): (0, -0.015)},
 )
 _LIPS, _CHIN, _CORNERS, _BROWS, _EYES = range(5)
-_FOR: Final = np.array([0, 0, 1, 2, 2])  # the reading that each is there for; what it does to others is only reckoned with
+_FOR: Final = np.array(
+    [0, 0, 1, 2, 2]
+)  # the reading that each is there for; what it does to others is only reckoned with
 _LEAST: Final = np.array([0.0, -0.35, -1.0, -1.0, -1.0])
 _MOST: Final = np.array([1.2, 0.35, 1.0, 1.0, 1.0])
 _WIDER: Final = 0.3
-"""Full strength of what may be added to the opening of the lids: where brows are hardly seen, eyes tell what they do."""
+"""Full strength of what may be added to the opening of the lids: where brows are hardly seen, eyes tell of them."""
 _NARROW, _OPEN = 0.4, 0.9
 """From where to where lids open, nothing to all of that is done: a blink stays a blink."""
 _SWEEPS: Final = 3
-_ROUNDS: Final = 3
+_ROUNDS: Final = 2
 _CLOSES_BY, _OPENS_BY = 0.4, 1.3  # of the performer's opening
 _TURNS_BY, _TURNS_OWN = 0.05, 0.5  # radians, and share of the performer's turn
 _TAKEN_BACK: Final = 0.65
@@ -175,9 +177,10 @@ class Response:
         self._norms = 0.5 * (self._scaled * self._scaled).sum(axis=1)
         self._rest, unsure = table[-2], table[-1]
         self._rest_reading = from_logit(self._rest[:3])
-        self._moves = control_moves(frame)
+        moves = control_moves(frame)
+        self._flat_moves = moves.reshape(len(moves), -1)
         still = Drive.neutral(character)
-        half = [expression.displacements(as_float32(expression.rest + 0.5 * move)) for move in self._moves]
+        half = [expression.displacements(as_float32(expression.rest + 0.5 * move)) for move in moves]
         wider = np.eye(N_FEATURES)[_LID] * (_WIDER / _SPANS[_LID])
         self._adds = np.array([*(2 * features(frame, delta, still) for delta in half), wider])  # (controls, features)
         by_control = weights @ self._adds.T
@@ -244,24 +247,30 @@ class Response:
         added = np.zeros(len(_FOR))
         # The head first, without what expressions do to its readings: it says how the expressions will be read.
         turn = _within(self._straight @ wanted - own, own)
+        motion = now.copy()
+        motion[_POSE] += turn
         for _ in range(_ROUNDS):
-            motion = now + added @ self._adds
-            motion[_POSE] += turn
-            missing = self._missing(self._seen(motion)[:3], drive.readings)[_FOR] + self._cross @ added
+            missing = self._missing(self._seen(motion)[:3], drive.readings)[_FOR] + self._cross @ (added * gains)
             for _ in range(_SWEEPS):
                 for control, effects in enumerate(self._others):
                     still = missing[control] - effects @ added
                     added[control] = min(max(still * self._strength[control], least[control]), most[control])
-            motion = now + (added * gains) @ self._adds
+            # What is drawn of it is not always what was added: lips do not cross, brows stop below a fringe.
+            expression = self._with(drive.expression_xy, added * gains)
+            motion = features(self._frame, self._expression.displacements(expression), drive)
+            motion[_LID] += gains[_EYES] * added[_EYES] * (_WIDER / _SPANS[_LID])
             motion[_POSE] += turn
             rest_of_pose = self._seen(motion)[3:] - self._rest[3:] - self._turns @ motion[_POSE]
             turn = _within(self._straight @ (wanted - self._taken_back * rest_of_pose) - own, own)
+            motion[_POSE] = own + turn
         added, turn = added * gains, turn * min(drive.gains[0], 1.0)
-        expression = drive.expression_xy + np.tensordot(added[:_EYES], self._moves, 1)
         lids = np.maximum(drive.lids + np.float32(_WIDER * added[_EYES]), np.minimum(drive.lids, np.float32(0.0)))
         rotation = np.nan_to_num(drive.head.rotation) + turn * _SPANS[_POSE]
         head = HeadMotion(rotation.astype(np.float32), drive.head.translation, drive.head.scale)
-        return replace(drive, expression_xy=expression.astype(np.float32), head=head, lids=lids)
+        return replace(drive, expression_xy=expression, head=head, lids=lids)
+
+    def _with(self, expression_xy: Float32, added: F64) -> Float32:
+        return as_float32(expression_xy + (added[:_EYES] @ self._flat_moves).reshape(-1, 2))
 
     def _drawn_lids(self, lids: Float32) -> Float32:
         return np.where(lids < 1.0, np.interp(lids, LID_STEPS, self._lids), lids).astype(np.float32)
