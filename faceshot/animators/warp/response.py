@@ -87,14 +87,14 @@ _FOR: Final = np.array(
     [0, 0, 1, 2, 2]
 )  # the reading that each is there for; what it does to others is only reckoned with
 _LEAST: Final = np.array([0.0, -0.35, -1.0, -1.0, -1.0])
-_MOST: Final = np.array([1.2, 0.35, 1.0, 1.0, 1.0])
+_MOST: Final = np.array([1.4, 0.6, 1.0, 1.0, 1.0])
 _WIDER: Final = 0.3
 """Full strength of what may be added to the opening of the lids: where brows are hardly seen, eyes tell of them."""
 _NARROW, _OPEN = 0.4, 0.9
 """From where to where lids open, nothing to all of that is done: a blink stays a blink."""
 _SWEEPS: Final = 3
 _ROUNDS: Final = 2
-_CLOSES_BY, _OPENS_BY = 0.4, 1.3  # of the performer's opening
+_CLOSES_BY, _OPENS_BY = 0.4, 1.6  # of the performer's opening
 _TURNS_BY, _TURNS_OWN = 0.05, 0.5  # radians, and share of the performer's turn
 _TAKEN_BACK: Final = 0.65
 """How much of what the expression does to the head's readings is taken back when nothing says how sure the model is."""
