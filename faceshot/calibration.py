@@ -88,7 +88,7 @@ def _is_calibrated(character: Character) -> bool:
         and bends is not None
         and bends.shape[1:] == (N_FEATURES + N_READINGS,)
         and lids is not None
-        and lids.shape == (len(LID_STEPS),)
+        and lids.shape == (len(LID_STEPS) + 1,)
     )
 
 

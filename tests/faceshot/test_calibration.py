@@ -23,6 +23,7 @@ from faceshot.animators.warp.response import (
     kinship,
 )
 from faceshot.calibration import calibrated, can_calibrate
+from faceshot.calibration_probes import rig_state
 from faceshot.character import open_character, read_character, resize, write_character
 from faceshot.pictures import flatten
 from faceshot.puppeteer import MotionSettings, Puppeteer
@@ -94,16 +95,12 @@ def test_lids_are_drawn_so_that_half_shut_reads_as_half_shut() -> None:
     np.testing.assert_allclose(calibration._lids_for(np.array([np.nan, 0.5, 0.4, 0.3, 0.2, 0.0])), steps)
 
 
-def test_probes_are_always_the_same_and_go_without_jumps() -> None:
-    miso = open_character("miso")
-    first, again = (calibration._probes(miso) for _ in range(2))
-    assert all((a.expression_xy == b.expression_xy).all() for a, b in zip(first, again, strict=True))
-    turns = np.array([drive.head.rotation for drive in first])
-    assert np.degrees(turns.std(axis=0)).min() > 3
-    places = np.array([drive.points_xy[27] for drive in first])
-    by_chance = np.random.default_rng(0).permutation(places)
-    steps, leaps = (np.linalg.norm(np.diff(path, axis=0), axis=1).mean() for path in (places, by_chance))
-    assert steps < 0.6 * leaps
+def test_lids_meet_where_they_read_as_shut() -> None:
+    low, middle, high = calibration._MEET_AT
+    assert calibration._meet(np.array([0.3, 0.4, 0.5])) == high  # hardly seen: as far down as lids go
+    assert calibration._meet(np.array([0.7, 0.8, 0.9])) == low
+    assert low < calibration._meet(np.array([0.5, 0.6, 0.65])) < middle
+    assert calibration._meet(np.array([np.nan, 0.6, 0.65])) == middle  # lost: as lids usually do
 
 
 def test_what_nobody_can_measure_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +118,7 @@ def test_a_file_of_an_older_version_is_measured_anew(tmp_path: Path, lacking: st
     arrays = {
         RESPONSE: np.zeros((N_FEATURES + 3, N_READINGS), np.float32),
         BENDS: np.zeros((4, N_FEATURES + N_READINGS), np.float32),
-        LIDS: np.array(LID_STEPS, np.float32),
+        LIDS: np.array([*LID_STEPS, 0.9], np.float32),
     }
     seen = {"landmarks": {"matcher": "mediapipe"}}
     now = replace(open_character("miso"), provenance=seen, arrays=arrays)
@@ -185,10 +182,10 @@ def _seen(character: Character, models: Path, side: str) -> float:
 
 def _looks(character: Character, models: Path) -> Iterator[FaceState]:
     puppeteer = Puppeteer(character, MotionSettings(smoothing=0.0, idle=False))
-    puppeteer.use_neutral(calibration._state({}))
+    puppeteer.use_neutral(rig_state({}))
     animator = WarpAnimator()
     animator.load(character)
-    drive = puppeteer.step(calibration._state({"mouthSmile": 0.7}), 1 / 30)
+    drive = puppeteer.step(rig_state({"mouthSmile": 0.7}), 1 / 30)
     picture = CameraImage(flatten(animator.render([drive])[0].rgba, (127, 127, 127)))
     tracker = make_tracker("landmarker", models)
     try:
