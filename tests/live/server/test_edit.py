@@ -131,7 +131,7 @@ def test_saving_over_a_file_keeps_the_old_one(edit, tmp_path):
 TABLES = {
     RESPONSE: np.zeros((N_FEATURES + 3, N_READINGS), np.float32),
     BENDS: np.ones((3, N_FEATURES + N_READINGS), np.float32),
-    LIDS: np.array(LID_STEPS, np.float32),
+    LIDS: np.array([*LID_STEPS, 0.7], np.float32),
 }
 
 
