@@ -96,7 +96,7 @@ def calibrated(character: Character, folder: Path | None = None) -> Character:
     """The character with its response (`faceshot.animators.warp.response`) among its arrays; the character itself when
     that cannot be measured: no model at hand, landmarks made by hand, or a face that trackers lose as it moves.
 
-    Takes about five seconds. Deterministic.
+    Takes five to ten seconds. Deterministic.
     """
     if not can_calibrate(character, folder):
         return character
