@@ -7,7 +7,6 @@ Readings of expressions end at 0: below, a mouth can be ever less of a smile wit
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -152,17 +151,16 @@ def _look(character: Character, folder: Path | None) -> _Looks | None:
 
 
 class _Looker:
-    """Draws probes and looks at them, the next one drawn while the last one is looked at.
+    """Draws probes and looks at them.
 
     Attributes:
         seen: (17,) features of each probe in which a face was found.
-        read: (6,) its readings.
+        read: (6,) the readings of each.
     """
 
     def __init__(self, animator: WarpAnimator, folder: Path | None) -> None:
         self._animator = animator
         self._tracker = make_tracker("landmarker", folder)
-        self._painter = ThreadPoolExecutor(1)
         self._time_ms = 0
         self.forget()
 
@@ -173,13 +171,10 @@ class _Looker:
         self._lost = 0
 
     def look(self, probes: list[Drive], times: int) -> list[FaceState]:
-        """What the tracker says of each, looking so often; remembers it."""
+        """What the tracker says of each probe, the last of so many looks at it; remembers it."""
         found = []
-        drawn = self._painter.submit(self._draw, probes[0])
-        for following in [*probes[1:], None]:
-            image, features = drawn.result()
-            if following is not None:
-                drawn = self._painter.submit(self._draw, following)
+        for probe in probes:
+            image = CameraImage(flatten(self._animator.render([probe])[0].rgba, _GREY))
             for _ in range(times):
                 self._time_ms += _STEP_MS
                 state = self._tracker.track(image, self._time_ms)
@@ -188,13 +183,9 @@ class _Looker:
             if reading is None:
                 self._lost += 1
             else:
-                self.seen.append(features)
+                self.seen.append(self._animator.features(probe))
                 self.read.append(reading)
         return found
-
-    def _draw(self, probe: Drive) -> tuple[CameraImage, F64]:
-        image = CameraImage(flatten(self._animator.render([probe])[0].rgba, _GREY))
-        return image, self._animator.features(probe)
 
     def seen_and_read(self) -> tuple[F64, F64]:
         return np.array(self.seen), np.array(self.read)
@@ -203,7 +194,6 @@ class _Looker:
         return len(self.read) >= _FOUND_MIN * (len(self.read) + self._lost)
 
     def close(self) -> None:
-        self._painter.shutdown()
         self._tracker.close()
 
 

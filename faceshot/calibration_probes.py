@@ -149,6 +149,7 @@ def _turned(state: FaceState, rotation: F64) -> FaceState:
 
 
 def rig_state(shapes: Mapping[str, float]) -> FaceState:
+    """A face from the front with these ARKit blendshapes, 0 to 1; a sided one without its side is both sides."""
     values = np.zeros(len(ARKIT_NAMES), np.float32)
     for name, value in shapes.items():
         for each in (name,) if name in ARKIT_INDEX else (name + "Left", name + "Right"):

@@ -3,10 +3,39 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-__all__ = ["is_gpu_lost", "is_out_of_memory", "let_go"]
+from faceshot.errors import DeviceError, OutOfMemory
+
+__all__ = ["is_gpu_lost", "is_out_of_memory", "let_go", "said"]
+
+
+@contextmanager
+def said(full: str, room: str) -> Iterator[None]:
+    """Turn a full memory or a lost GPU into two lines for the user.
+
+    Args:
+        full: what ran out of memory.
+        room: how to make room.
+
+    Raises:
+        OutOfMemory, DeviceError: instead of what PyTorch raised.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            let_go(error)  # or the next, smaller try would find memory as full
+            raise OutOfMemory(full, room) from error
+        if is_gpu_lost(error):
+            first = str(error).splitlines()[0]
+            raise DeviceError(
+                f"The GPU was lost: {first}", "See nvidia-smi; then end the show and start it again."
+            ) from error
+        raise
 
 
 def is_out_of_memory(error: BaseException) -> bool:

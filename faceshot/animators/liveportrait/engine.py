@@ -7,8 +7,8 @@ holds nothing of any source.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 from weakref import WeakValueDictionary
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from faceshot.animators.gpu_faults import is_gpu_lost, is_out_of_memory, let_go
+from faceshot.animators import gpu_faults
 from faceshot.animators.liveportrait.blocks import call
 from faceshot.animators.liveportrait.checkpoints import Networks, Variant, load_networks
 from faceshot.animators.liveportrait.crop import CROP_PX, NETWORK_PX
@@ -28,7 +28,7 @@ from faceshot.animators.liveportrait.keypoints import Motion
 from faceshot.animators.liveportrait.official import Heads
 from faceshot.animators.liveportrait.warping import Warped, identity_grid
 from faceshot.animators.recorded import Recorded
-from faceshot.errors import DeviceError, OutOfMemory
+from faceshot.errors import DeviceError
 from faceshot.types import UInt8
 
 __all__ = ["Device", "Engine", "Precision", "Recorded", "faults_are_said", "open_engine"]
@@ -75,24 +75,12 @@ def _device(wanted: Device) -> torch.device:
     return torch.device(wanted)
 
 
-@contextmanager
-def faults_are_said() -> Iterator[None]:
+def faults_are_said() -> AbstractContextManager[None]:
     """Turn a full memory or a lost GPU into two lines that say what to do."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
-            let_go(error)  # what is tried next needs the room
-            raise OutOfMemory(
-                "LivePortrait ran out of memory; it takes about 2 GB on a GPU in fp16 and 3 GB on a CPU.",
-                "Close other programs, use --set animator.liveportrait.precision=fp16 on a GPU, or --animator warp.",
-            ) from error
-        if is_gpu_lost(error):
-            first = str(error).splitlines()[0]
-            raise DeviceError(
-                f"The GPU was lost: {first}", "See nvidia-smi; then end the show and start it again."
-            ) from error
-        raise
+    return gpu_faults.said(
+        "LivePortrait ran out of memory; it takes about 2 GB on a GPU in fp16 and 3 GB on a CPU.",
+        "Close other programs, use --set animator.liveportrait.precision=fp16 on a GPU, or --animator warp.",
+    )
 
 
 def _half_is_wanted(precision: Precision, device: torch.device) -> bool:

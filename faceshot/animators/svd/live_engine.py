@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
-from faceshot.animators.gpu_faults import is_gpu_lost, is_out_of_memory, let_go
+from faceshot.animators import gpu_faults
 from faceshot.animators.svd.adapter import Conditions
 from faceshot.animators.svd.checkpoints import SvdFiles, SvdModels, find_files, load_models
 from faceshot.animators.svd.constant_attention import make_constant
@@ -115,24 +115,12 @@ def _check_speed(files: SvdFiles, device: torch.device, settings: LiveSettings) 
         )
 
 
-@contextmanager
-def faults_are_said() -> Iterator[None]:
-    """Turn a full memory or a lost GPU into two lines that say what happened."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
-            let_go(error)  # or the next, smaller try would find memory as full
-            raise OutOfMemory(
-                "Live SVD ran out of memory.",
-                "Close other programs, draw smaller (--set animator.svd.live.size=384), or use --animator warp.",
-            ) from error
-        if is_gpu_lost(error):
-            first = str(error).splitlines()[0]
-            raise DeviceError(
-                f"The GPU was lost: {first}", "See nvidia-smi; then end the show and start it again."
-            ) from error
-        raise
+def faults_are_said() -> AbstractContextManager[None]:
+    """Turn a full memory or a lost GPU into two lines that say what to do."""
+    return gpu_faults.said(
+        "Live SVD ran out of memory.",
+        "Close other programs, draw smaller (--set animator.svd.live.size=384), or use --animator warp.",
+    )
 
 
 def channels_last(net: torch.nn.Module) -> None:

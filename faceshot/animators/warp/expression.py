@@ -56,35 +56,39 @@ class Expression:
         self._jaw = (_JAW_SLIDES * np.float32(_JAW_DROPS[kind]))[:, None]
         self._up = as_float32(-frame.axis_y)
         self._brow_limit = np.float32(min(_BROW_RISES[kind] * frame.width, max(0.45 * brow_room, 1.0)))
-        self._lips = lips
         self.mouth_is_open = lips is not None and lips.is_open
-        self._room_below = 1e3
+        self._mouth: _Mouth | None = None
         if lips is None:
             return
+        room_below = 1e3
         self._across, self._down = as_float32(lips.axis_x), as_float32(lips.axis_y)
         if visible[8]:
-            self._room_below = 0.7 * max(float((points[8] - points[57]) @ lips.axis_y), 0.0)
+            room_below = 0.7 * max(float((points[8] - points[57]) @ lips.axis_y), 0.0)
         corners, edges = points[[48, 54]] @ lips.axis_x, points[[3, 4, 5, 11, 12, 13]] @ lips.axis_x
         room = (corners[0] - edges[:3].max(), edges[3:].min() - corners[1])
         seen = visible[[3, 4, 5]].all(), visible[[11, 12, 13]].all()
-        self._room_beside = [
-            0.6 * max(float(r), 0.05 * lips.width) if s else 1e3 for r, s in zip(room, seen, strict=True)
-        ]
-        self._drawn = kind != "human"
-        self._bow = _bow(points, lips)
+        beside = [0.6 * max(float(r), 0.05 * lips.width) if s else 1e3 for r, s in zip(room, seen, strict=True)]
         place = lips.local(points[48:68])[0] / (0.5 * lips.width)
-        self._place, self._arc = as_float32(place), as_float32(np.minimum(place**2, 1.0) - 0.5)
-        self._narrowest = np.float32(_NARROWEST.get(kind, 0.0))
         alike = _lip_smoothing(points, lips.width)
         self._alike = as_float32(alike if kind == "human" else _lip_curves(points) @ alike)
-        self._mouth_width = lips.width
-        place = (points[list(_BELOW)] - lips.middle) @ lips.axis_x / (0.5 * lips.width)
-        self._arch = as_float32(np.sqrt(np.clip(1 - place**2, 0, 1)))
+        below = (points[list(_BELOW)] - lips.middle) @ lips.axis_x / (0.5 * lips.width)
         s = (points[48:68] - points[[51, 57]].mean(0)) @ lips.axis_x
         near_left, near_right = max(float(-s.min()), 1e-3), max(float(s.max()), 1e-3)
         half = (near_left + near_right) / 2
         # A mouth seen from the side: its far half is foreshortened, and so is the motion along it.
-        self._short = np.where(s < 0, min(near_left / half, 1.0), min(near_right / half, 1.0)).astype(np.float32)
+        self._mouth = _Mouth(
+            short=np.where(s < 0, min(near_left / half, 1.0), min(near_right / half, 1.0)).astype(np.float32),
+            bow=_bow(points, lips),
+            arc=as_float32(np.minimum(place**2, 1.0) - 0.5),
+            arch=as_float32(np.sqrt(np.clip(1 - below**2, 0, 1))),
+            place=as_float32(place),
+            room_beside=(beside[0], beside[1]),
+            width=lips.width,
+            narrowest=float(np.float32(_NARROWEST.get(kind, 0.0))),
+            room_below=room_below,
+            is_open=lips.is_open,
+            is_line=kind != "human" and not lips.is_open,
+        )
 
     def displacements(self, expression_xy: Float32) -> Float32:
         """(70, 2) px by which the landmarks move from rest."""
@@ -97,34 +101,27 @@ class Expression:
         rise = delta[17:27] @ self._up
         soft = np.where(rise > 0, self._brow_limit * np.tanh(rise / self._brow_limit), rise)
         delta[17:27] += (soft - rise)[:, None] * self._up
-        if self._lips is not None:
-            self._tame_lips(delta, self._lips)
+        if self._mouth is not None:
+            tame_lips(delta, self.rest, (self._across, self._down), self._alike, self._mouth)
         return delta
-
-    def _tame_lips(self, delta: Float32, lips: LipLine) -> None:
-        tame_lips(
-            delta,
-            self.rest,
-            (self._across, self._down),
-            self._alike,
-            _Mouth(
-                self._short,
-                self._bow,
-                self._arc,
-                self._arch,
-                self._place,
-                (self._room_beside[0], self._room_beside[1]),
-                self._mouth_width,
-                float(self._narrowest),
-                self._room_below,
-                lips.is_open,
-                self._drawn and not lips.is_open,
-            ),
-        )
 
 
 class _Mouth(NamedTuple):
-    """What `tame_lips` knows of a mouth: see `Expression`; `is_line`: it is drawn as one."""
+    """What `tame_lips` knows of a mouth; lengths in pixels, lip points are landmarks 48 to 67.
+
+    Attributes:
+        short: (20,) by how much each lip point's motion across is foreshortened, 1 not at all.
+        bow: (20,) how far each hangs below the middle of a bowed mouth.
+        arc: (20,) the parabola of a sad mouth, -0.5 in the middle to 0.5 at the corners.
+        arch: (8,) an arch over the points of the lower lip, 1 in its middle.
+        place: (20,) across the mouth, -1 and 1 at its corners.
+        room_beside: from the corners to the edges of the face.
+        width: between the corners.
+        narrowest: share of the width that a pucker leaves.
+        room_below: from the lower lip to the chin.
+        is_open: the picture shows its inside.
+        is_line: it is drawn as a line.
+    """
 
     short: Float32
     bow: Float32

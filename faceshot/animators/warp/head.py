@@ -81,7 +81,8 @@ class HeadField:
         if rest is not None and ball is None:
             away = away + _tilted(local, rest, frame.width)
         self._q = as_float32(np.concatenate([local, away[..., None]], axis=-1))
-        # What of a motion each pixel of it strains where head and surroundings part, and each radian of a roll.
+        # How much the picture is stretched where head and surroundings part: by each pixel that the head moves, and by
+        # each radian that it rolls.
         steep = np.hypot(*np.gradient(self._member.astype(np.float64), grid.pitch))
         self._strain = float(steep.max()), float((steep * np.hypot(local[..., 0], local[..., 1])).max())
         self._axes = as_float32(np.stack([frame.axis_x, frame.axis_y]))

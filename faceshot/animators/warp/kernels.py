@@ -688,9 +688,8 @@ def draw_mouth(
                     r += white * (mouth.teeth[0] * gum - r)
                     g += white * (mouth.teeth[1] * gum - g)
                     b += white * (mouth.teeth[2] * gum - b)
-                    if (
-                        not mouth.flat
-                    ):  # the lower ones meet them while the jaw is shut, and sink with it, less than the lip
+                    if not mouth.flat:
+                        # The lower ones meet them while the jaw is shut, and sink with it, less than the lip.
                         low = inward - band - 0.8 * jaw - 0.05 * mouth.width
                         arch = _unit(1 - (place / 0.70) ** 4)
                         white = teeth_share * _unit(low * teeth_edge + 0.5) * min(arch * 3, 1.0)

@@ -83,9 +83,8 @@ _CONTROLS: Final[tuple[dict[tuple[int, ...], tuple[float, float]], ...]] = (
     {(21, 22): (0, -0.06), (20, 23): (0, -0.05), (19, 24): (0, -0.03), (17, 18, 25, 26): (0, -0.015)},
 )
 _LIPS, _CHIN, _CORNERS, _BROWS, _EYES = range(5)
-_FOR: Final = np.array(
-    [0, 0, 1, 2, 2]
-)  # the reading that each is there for; what it does to others is only reckoned with
+_FOR: Final = np.array([0, 0, 1, 2, 2])
+"""The reading that each is there for; what it does to others is only reckoned with."""
 _LEAST: Final = np.array([0.0, -0.35, -1.0, -1.0, -1.0])
 _MOST: Final = np.array([1.4, 0.6, 1.0, 1.0, 1.0])
 _WIDER: Final = 0.3
