@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,19 @@ def shared_golden() -> Path:
 def shared_models() -> Path:
     """Folder with `face_landmarker.task`."""
     return _shared("models")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for one another take longer than the sums of small networks, and workers share processors."""
+    torch = sys.modules.get("torch")  # tests that need none do not wait for it
+    if torch is None:
+        yield
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +27,6 @@ from tests.live.videos import decode_rgba, decode_times, write_video  # noqa: E4
 
 QUICK = QualitySettings(device="cpu", size=64, steps=2)
 COMMAND = ["--animator", "svd", "--set", "animator.svd.quality.size=64", "--set", "animator.svd.quality.steps=1"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import importlib.util
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +25,6 @@ from tests.tiny_svd import tiny_svd_models
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install '.[gpu]'")
 pytest.importorskip("diffusers", reason="diffusers is not installed: pip install '.[gpu]'")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for one another take longer than these sums."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -33,12 +33,9 @@ WARM = coefficients((4.353, 0.497))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def no_grad() -> Iterator[None]:
     with torch.no_grad():
         yield
-    torch.set_num_threads(threads)
 
 
 def a_stage(dtype: torch.dtype = torch.float32) -> ChunkStage:

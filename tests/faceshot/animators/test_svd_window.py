@@ -28,15 +28,6 @@ from tests.tiny_svd import tiny_svd_models  # noqa: E402
 SMALL = LiveSettings(size=64, start_sigmas=(700.0, 13.7))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for one another take longer than these sums."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def weights() -> Path:
     return tiny_svd_models()
