@@ -176,7 +176,7 @@ def _render_portrait_video(config: Config, drive: str, out: Path, overwrite: boo
     """The character is a video: its person moves as the driver does."""
     from live.build import build_tracker, build_video_editor
     from live.errors import ConfigError
-    from live.portrait_video import render_portrait_video
+    from live.portrait_video import render_portrait_video, unused_settings
 
     portrait = config.character.spec
     if config.animator.kind != "liveportrait":
@@ -184,6 +184,9 @@ def _render_portrait_video(config: Config, drive: str, out: Path, overwrite: boo
             f"The character {portrait} is a video, which {config.animator.kind} cannot animate.",
             "Add --animator liveportrait, or give a picture.",
         )
+    if unused := unused_settings(config):
+        note = f"Not used, because a portrait video keeps its own: {', '.join(unused)}."
+        print(colour(note, YELLOW, sys.stderr), file=sys.stderr)
     with stage_bars() as progress:
         report = render_portrait_video(
             portrait,

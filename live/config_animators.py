@@ -8,7 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from faceshot.animators.svd.consistency import check_sigmas
 
-__all__ = ["LivePortraitConfig", "SvdConfig", "SvdLiveConfig", "SvdQualityConfig", "Table", "WarpConfig"]
+__all__ = [
+    "PORTRAIT_VIDEO_KEYS",
+    "LivePortraitConfig",
+    "SvdConfig",
+    "SvdLiveConfig",
+    "SvdQualityConfig",
+    "Table",
+    "WarpConfig",
+]
 
 
 class Table(BaseModel):
@@ -82,6 +90,13 @@ class LivePortraitConfig(Table):
     """Gain of moving sideways, up and down."""
     scale: float = Field(0.3, ge=0, le=2)
     """Gain of coming nearer; low, because it is what trembles most."""
+
+
+PORTRAIT_VIDEO_KEYS = frozenset(
+    "variant device precision compile motion region stitching multiplier retarget_eyes retarget_lips "
+    "source_eye_retargeting observation_variance".split()
+)
+"""What of `LivePortraitConfig` a portrait video (`faceshot render portrait.mp4 talk.mp4`) listens to."""
 
 
 class SvdQualityConfig(Table):

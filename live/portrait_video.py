@@ -21,6 +21,8 @@ from faceshot.neutral import best_neutral
 from faceshot.pictures import read_picture
 from faceshot.rest_crops import rest_crops_of
 from faceshot.types import CameraImage
+from live.config import Config
+from live.config_animators import PORTRAIT_VIDEO_KEYS, Table
 from live.errors import SourceError
 from live.kept_states import KeptStates
 from live.performance import Progress
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from faceshot.animators.liveportrait.ratios import Ratios
     from faceshot.animators.liveportrait.video import VideoEditor
 
-__all__ = ["VIDEO_SUFFIXES", "render_portrait_video"]
+__all__ = ["VIDEO_SUFFIXES", "render_portrait_video", "unused_settings"]
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".m4v")
@@ -98,6 +100,25 @@ def render_portrait_video(
             raise
         writer.finish()
         return Report(len(paired), editor.with_face, len(paired) / reader.fps)
+
+
+def unused_settings(config: Config) -> list[str]:
+    """Keys that were changed and that a portrait video does not listen to, as `--set` writes them.
+
+    Its crops are always around the face, one face is moved, what surrounds it stays, and motion goes from picture to
+    picture without landmarks that could be scaled.
+    """
+    tables: list[tuple[str, Table, frozenset[str]]] = [
+        ("motion", config.motion, frozenset()),
+        ("output", config.output, frozenset({"mirror", "sinks", "fps"})),  # sinks and fps are of shows alone
+        ("animator.liveportrait", config.animator.liveportrait, PORTRAIT_VIDEO_KEYS),
+    ]
+    return [
+        f"{name}.{key}"
+        for name, table, heard in tables
+        for key, field in type(table).model_fields.items()
+        if key not in heard and getattr(table, key) != field.default
+    ]
 
 
 def _track_portrait(

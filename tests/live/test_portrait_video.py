@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 from faceshot.animators.liveportrait.animator import LivePortraitAnimator  # noqa: E402
 from faceshot.animators.liveportrait.tiny import write_tiny  # noqa: E402
 from live.cli import main  # noqa: E402
+from live.config_animators import PORTRAIT_VIDEO_KEYS, LivePortraitConfig  # noqa: E402
 from tests.live.videos import decode_rgb, write_video  # noqa: E402
 
 LIVEPORTRAIT = ["--animator", "liveportrait"]
@@ -156,6 +157,19 @@ def test_a_motion_clip_cannot_drive_a_video(
     drive = excerpt(shared_media / "driving" / "d6.mp4", tmp_path / "talk.mp4", 2)
     drivers = [str(portrait), str(drive), "--with", str(drive)]
     assert "Leave --with out" in said(capsys, "render", *drivers, "-o", str(tmp_path / "out.mp4"), *LIVEPORTRAIT)
+
+
+def test_what_a_portrait_video_does_not_listen_to_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video, out = str(write_video(tmp_path / "a.mp4", range(3))), tmp_path / "out.mp4"
+    sets = ["crop=whole", "people=each", "cut_out=true", "normalize_lip=false", "region=lip", "multiplier=1.5"]
+    words = [word for one in sets for word in ("--set", f"animator.liveportrait.{one}")]
+    words += ["--set", "motion.gains.head=0.5", "--set", "output.mirror=true"]
+    error = said(capsys, "render", video, video, "-o", str(out), *LIVEPORTRAIT, *words)
+    not_used = error.split("Not used, because a portrait video keeps its own: ")[1].split(".\n")[0].split(", ")
+    table = "animator.liveportrait."
+    assert not_used == ["motion.gains", f"{table}crop", f"{table}people", f"{table}cut_out", f"{table}normalize_lip"]
+    assert "Not used" not in said(capsys, "render", video, video, "-o", str(out), *LIVEPORTRAIT)
+    assert PORTRAIT_VIDEO_KEYS <= LivePortraitConfig.model_fields.keys()
 
 
 @pytest.mark.parametrize("motion", ["relative", "absolute"])
