@@ -195,7 +195,9 @@ def _read_manual(path: Path) -> dict[str, Any] | None:
     """The content of a landmarks file; None when it is about something else."""
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as bad:
+    except OSError as bad:
+        raise CharacterFileError(f"{path} cannot be read: {bad.strerror or bad}.", "Check its name.") from bad
+    except (ValueError, RecursionError) as bad:
         raise CharacterFileError(f"{path} is not a readable JSON file ({bad}).", "Correct it or move it away.") from bad
     about = {"landmarks": content} if isinstance(content, list) else content
     if isinstance(about, dict) and ("landmarks" in about or path.name.endswith(".landmarks.json")):
@@ -372,12 +374,22 @@ def _build(about: Mapping[str, Any], rgba: UInt8, arrays: Mapping[str, np.ndarra
     return Character(name, rgba, points, np.array(visible), kind, provenance, arrays)
 
 
+def _pairs(landmarks: Any) -> NDArray[np.float64]:
+    """(n, 2) of a list of pairs of numbers; ValueError says which one is none."""
+    if not isinstance(landmarks, list):
+        raise ValueError(f"`landmarks` must be a list of pairs [x, y], got {type(landmarks).__name__}")
+    for i, pair in enumerate(landmarks):
+        if not isinstance(pair, list) or len(pair) != 2 or not all(type(v) in (int, float) for v in pair):
+            raise ValueError(f"landmark {i} is {json.dumps(pair)[:40]}, not a pair of numbers [x, y]")
+    return np.array(landmarks, np.float64).reshape(-1, 2)
+
+
 def _check_points(landmarks: Any, size_wh: tuple[int, int]) -> Float32:
-    points = np.array(landmarks, np.float64)
+    points = _pairs(landmarks)
     if points.shape == (98, 2):
         points = points[topology.WFLW_TO_70].mean(axis=1)
     if points.shape not in ((68, 2), (70, 2)):
-        raise ValueError(f"`landmarks` must be 68 or 70 pairs [x, y], or WFLW's 98, got shape {points.shape}")
+        raise ValueError(f"`landmarks` must be 68 or 70 pairs [x, y], or WFLW's 98, got {len(points)} pairs")
     size = np.array(size_wh)
     # Chins and brows may lie outside a tight picture, but not by more than its own size.
     outside = ~np.isfinite(points) | (points < -size) | (points > 2 * size)

@@ -11,7 +11,7 @@ import numpy as np
 
 from faceshot.calibration import calibrated
 from faceshot.character import MAX_SIDE_PX, read_landmarks
-from faceshot.errors import PictureError
+from faceshot.errors import LandmarkError, PictureError
 from faceshot.landmarks import MatchedLandmarks, MatchProgress
 from faceshot.matchers import Attempt, Request, place_landmarks
 from faceshot.matte import DEFAULT_THRESHOLD, MatteKind, cut_background, make_matte
@@ -92,7 +92,10 @@ def make_character(path: Path, wish: Wish, progress: MatchProgress = lambda *_: 
         check_clicks(wish.clicks, size_wh)  # in the pixels that the user sees, so that the message is about those
         clicks = {name: (x * factor[0], y * factor[1]) for name, (x, y) in wish.clicks.items()}
     request = Request(given, wish.landmarks.name if wish.landmarks else "", clicks, kind, wish.models, wish.diffusion)
-    landmarks, attempts = place_landmarks(seen_by_matchers(rgba), request, wish.matcher, progress)
+    try:
+        landmarks, attempts = place_landmarks(seen_by_matchers(rgba), request, wish.matcher, progress)
+    except LandmarkError as error:
+        raise LandmarkError(error.message, error.hint.replace("PICTURE", str(path))) from None
     character = character_of(rgba, path.stem, landmarks, kind)
     character, background = _cut(character, wish, progress)
     progress("looking at it as a tracker does", 0, 1)

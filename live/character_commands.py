@@ -73,6 +73,8 @@ def character_new(image: Path, out: Path | None, wish: Wish, overwrite: bool, as
     """Make a character file of a picture; say which matcher did it and how sure it is of each part."""
     from faceshot.character import write_character
 
+    if image.suffix.lower() == ".faceshot":
+        raise LiveError(f"{image.name} is a character already.", f"faceshot character edit {image}")
     path = out or image.with_suffix(".faceshot")
     if path.suffix.lower() != ".faceshot":
         raise LiveError(f"{path.name} does not end in .faceshot.", f"-o {path.with_suffix('.faceshot')}")
@@ -126,7 +128,8 @@ def _report(made: Made, path: Path) -> None:
         (f"  {name}", f"{sure:4.0%} sure" + ("  look at it" if sure < _UNSURE else "")) for name, sure in parts.items()
     ]
     if outside := _outside(made):
-        rows.append(("  outside", f"{outside} points lie outside the picture"))
+        said = "1 point lies" if outside == 1 else f"{outside} points lie"
+        rows.append(("  outside", f"{said} outside the picture"))
     rows.append(("background", made.background))
     print_rows(rows)
     print(f"\n{path}")

@@ -109,7 +109,7 @@ def png_that_lies(width: int, height: int) -> bytes:
         ({"schema_version": None}, "'schema_version' is missing"),
         ({"landmarks": None}, "'landmarks' is missing"),
         ({"landmarks": points(69).tolist()}, "68 or 70 pairs"),
-        ({"landmarks": [[1, 2, 3]] * 70}, "68 or 70 pairs"),
+        ({"landmarks": [[1, 2, 3]] * 70}, "landmark 0 is [1, 2, 3], not a pair of numbers"),
         ({"landmarks": [[1, 2]] * 69 + [[1]]}, "damaged"),
         ({"landmarks": "all over"}, "damaged"),
         ({"landmarks": [[float("nan"), 2]] * 70}, "landmark 0"),

@@ -4,6 +4,7 @@ import { $, checkRadio, element, icon, radioKeys, setIcon, setText } from "./dom
 import { PARTS, toneOf } from "./edit-model.js";
 
 const THRESHOLD_SETTLE_MS = 180;
+const SAVED_SO = "Saved as you see it. The landmarks say where the figure is.";
 
 export function partsCard(model, desk) {
   const rows = PARTS.map(({ id, label, points }) => {
@@ -81,7 +82,7 @@ export function backgroundCard(model, desk, failure, onChange) {
     const percent = Math.round(Number(slider.value) * 100);
     slider.style.setProperty("--fill", `${percent}%`);
     setText($("#threshold-row output"), `${percent} %`);
-    setText(hint, document?.transparent ? "This picture is cut out already." : cut ? "Saved as you see it. The landmarks say where the figure is." : "It moves along softly behind the head.");
+    setText(hint, document?.transparent ? "This picture is cut out already." : cut ? SAVED_SO : "It moves along softly behind the head.");
     clearTimeout(timer);
     if (!cut) {
       desk.cut = null;
@@ -93,6 +94,7 @@ export function backgroundCard(model, desk, failure, onChange) {
 
   async function show() {
     const number = ++asked;
+    if (!desk.cut) setText(hint, "Looking for where the figure ends …");
     try {
       const body = JSON.stringify({ ...model.landmarks(), cut: Number(slider.value) });
       const response = await fetch(`/api/edit/${document.id}/cut`, { method: "POST", body });
@@ -105,6 +107,7 @@ export function backgroundCard(model, desk, failure, onChange) {
       const picture = await createImageBitmap(await response.blob());
       if (number !== asked || !cut) return;
       desk.cut = picture;
+      setText(hint, SAVED_SO);
       desk.draw();
     } catch {
       // The server is gone for a moment.

@@ -23,6 +23,7 @@ export function makeGuide(model, desk, failure) {
   let asking = []; // names that are still to be asked for
   let fitting = false;
   let again = false;
+  let settled = Promise.resolve(); // nothing is being fitted any more
   let fresh = true; // the next fit is the first of this round
   let fitted = false;
 
@@ -53,15 +54,20 @@ export function makeGuide(model, desk, failure) {
     target.setAttribute("cy", y);
   }
 
-  async function refit() {
+  function refit() {
     if (desk.marks.length < document.clicks.min) return;
-    if (fitting) return void (again = true);
+    if (fitting) again = true;
+    else settled = fit();
+  }
+
+  async function fit() {
+    const asked = document;
     fitting = true;
     do {
       again = false;
       try {
-        const found = await post(`/api/edit/${document.id}/fit`, { clicks: Object.fromEntries(marksNow()), kind: model.kind });
-        if (!guide.active) break;
+        const found = await post(`/api/edit/${asked.id}/fit`, { clicks: Object.fromEntries(marksNow()), kind: model.kind });
+        if (!guide.active || document !== asked) break;
         model.replace(found, { keepVisible: model.placed, step: fresh }); // one round is one step of history
         fresh = false;
         fitted = true;
@@ -109,13 +115,21 @@ export function makeGuide(model, desk, failure) {
 
     refit: () => guide.active && refit(),
 
+    // The last mark counts, also for somebody who is faster than the fit.
+    settled: () => settled,
+
     // A press on the desk: takes a mark, or answers the question.
     begin(at, reach) {
-      const near = desk.marks.find(({ x, y }) => {
-        const [sx, sy] = desk.toScreen([x, y]);
-        // While a place is asked for, a press near a mark is an answer: noses and mouths are close together.
-        return Math.hypot(sx - at[0], sy - at[1]) < (asking.length ? 10 : Math.max(reach, 14));
-      });
+      // While a place is asked for, a press near a mark is an answer: noses and mouths are close together. What may be
+      // skipped is asked for while marks are dragged, also by a finger.
+      const optional = !asking.length || EXTRA.includes(asking[0]);
+      const within = optional ? Math.min(Math.max(reach, 14), 22) : 10;
+      const [, near] = desk.marks
+        .map((mark) => {
+          const [x, y] = desk.toScreen([mark.x, mark.y]);
+          return [Math.hypot(x - at[0], y - at[1]), mark];
+        })
+        .reduce((best, one) => (one[0] < best[0] ? one : best), [within, null]);
       const start = at;
       let moved = false;
       const put = (mark, place) => {

@@ -4,6 +4,7 @@ import { N_POINTS, centre } from "./edit-model.js";
 import { squareHands } from "./edit-square.js";
 
 const REACH_PX = { mouse: 14, pen: 18, touch: 30 };
+const TREMBLE_PX = 6;
 const CURSORS = { n: "ns-resize", s: "ns-resize", e: "ew-resize", w: "ew-resize", nw: "nwse-resize", se: "nwse-resize", ne: "nesw-resize", sw: "nesw-resize", turn: "grab" };
 
 export function hands(model, desk, guide, actions) {
@@ -84,7 +85,7 @@ export function hands(model, desk, guide, actions) {
     if (event.button === 1 || spaceHeld) return pan(at);
     if (desk.tool === "guide") return guide.begin(at, REACH_PX[event.pointerType] ?? 14) ?? pan(at);
     if (!model.placed) return pan(at);
-    if (desk.tool === "square") return step(square.begin(at, REACH_PX[event.pointerType] ?? 14));
+    if (desk.tool === "square") return step(square.begin(at, REACH_PX[event.pointerType] ?? 14), at);
     if (desk.tool === "parts") return beginPart(at, touch) ?? pan(at);
     const point = desk.hit(at, REACH_PX[event.pointerType] ?? 14);
     if (point < 0) {
@@ -124,13 +125,15 @@ export function hands(model, desk, guide, actions) {
     };
   }
 
-  // One step of history for one drag, and none for a click that moved nothing.
-  function step(move) {
+  // One step of history for one drag, and none for a click that moved nothing; given where it began, a finger that
+  // only trembled has moved nothing.
+  function step(move, start = null) {
     const from = model.points.map((p) => [...p]);
     const before = model.snapshot();
     let moved = false;
     return {
       move(at) {
+        if (!moved && start && Math.hypot(at[0] - start[0], at[1] - start[1]) < TREMBLE_PX) return;
         if (!moved) model.begin();
         moved = true;
         move(at, from);
@@ -225,12 +228,6 @@ export function hands(model, desk, guide, actions) {
     }
   }
 
-  function takeAway() {
-    if (!model.square) return;
-    model.begin();
-    model.setSquare(null);
-  }
-
   const KEYS = {
     1: () => actions.tool("points"),
     2: () => actions.tool("parts"),
@@ -244,7 +241,7 @@ export function hands(model, desk, guide, actions) {
     0: () => desk.fit(),
     ",": () => choose(-1),
     ".": () => choose(1),
-    delete: () => (desk.tool === "square" ? takeAway() : model.part && model.hasPart(model.part) && model.setVisible(model.part, false)),
+    delete: () => (desk.tool === "square" ? model.takeSquareAway() : model.part && model.hasPart(model.part) && model.setVisible(model.part, false)),
     escape: () => (guide.active ? actions.tool("points") : model.choose(-1)),
     enter: () => guide.active && guide.done(),
   };

@@ -160,6 +160,12 @@ export class Model {
     this.tell("points");
   }
 
+  takeSquareAway() {
+    if (!this.square) return;
+    this.begin();
+    this.setSquare(null);
+  }
+
   setVisible(id, on) {
     this.begin();
     for (const i of PARTS.find((part) => part.id === id).points) this.visible[i] = on;

@@ -22,7 +22,8 @@ let opened = null;
 let renamed = false;
 
 const actions = {
-  tool(name) {
+  async tool(name) {
+    if (guide.active && name !== "guide") await guide.settled();
     if (!opened || (name !== "guide" && !model.placed)) return;
     if (guide.active && name !== "guide") guide.leave();
     desk.tool = name;
@@ -53,6 +54,7 @@ $("#zoom-fit").addEventListener("click", () => desk.fit());
 $("#undo").addEventListener("click", () => model.undo());
 $("#redo").addEventListener("click", () => model.redo());
 $("#save").addEventListener("click", () => save());
+$("#uncrop").addEventListener("click", () => model.takeSquareAway());
 $("#air").addEventListener("click", onAir);
 $("#name").addEventListener("input", () => {
   renamed = true;
@@ -83,6 +85,7 @@ function refresh() {
   $("#save").disabled = !opened || !model.placed || !(unsaved() || !opened.saved);
   $("#air").hidden = !opened?.show;
   $("#air").disabled = !model.placed;
+  $("#uncrop").hidden = !opened || desk.tool !== "square" || !model.square;
   const file = $("#file");
   if (opened) setText(file, unsaved() ? `Not saved yet · ${opened.filename}` : fileText());
   file.classList.toggle("dirty", unsaved());
@@ -97,7 +100,7 @@ function fileText() {
 
 function told() {
   if (!opened || guide.active || !model.placed) return "";
-  if (desk.tool === "square") return model.square ? "What LivePortrait animates: drag it, or a corner; Delete takes it away" : "Drag a square over what LivePortrait is to animate";
+  if (desk.tool === "square") return model.square ? "What LivePortrait animates: drag it, or a corner" : "Drag a square over what LivePortrait is to animate";
   if (desk.tool === "parts") return model.part ? "Drag inside to move, a corner to scale, the round handle to turn" : "Click a part of the face";
   if (model.chosen < 0) return matchMedia("(hover: none)").matches ? "Drag a point; pinch to zoom" : "Drag a point, or choose one and use the arrow keys";
   const sure = Math.round(model.confidence[model.chosen] * 100);
@@ -159,6 +162,7 @@ async function save() {
   if (!opened || !model.placed || page.dataset.state !== "ready") return false;
   page.dataset.state = "busy";
   setText($("#working p"), "Saving");
+  await guide.settled();
   try {
     const body = { ...model.landmarks(), name: $("#name").value, matcher: model.matcher, cut: background.cut };
     const answer = await post(`/api/edit/${opened.id}/save`, body);

@@ -308,16 +308,30 @@ def test_seven_clicks_on_a_picture_without_a_face(
         assert not desk.page.is_disabled("#save")
 
 
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+
+
+class Fingers:
+    """Touches on a page, in its CSS pixels."""
+
+    def __init__(self, page: Page) -> None:
+        self._session = page.context.new_cdp_session(page)
+
+    def send(self, kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
+        self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        self.send("touchStart", start)
+        for share in (0.5, 1.0):
+            self.send("touchMove", tuple(np.array(start) + share * (np.array(end) - np.array(start))))
+        self.send("touchEnd")
+
+
 def test_a_finger_drags_two_fingers_zoom(browser: Browser, url: str, cat: Path) -> None:
     before = read_character(cat).points_xy
-    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
-    for desk in open_page(browser, f"{url}/edit?spec={quote(str(cat), safe='')}", **phone):
-        touch = desk.page.context.new_cdp_session(desk.page)
-
-        def send(kind: str, *fingers: tuple[float, float], touch=touch) -> None:
-            points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(fingers)]
-            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-
+    for desk in open_page(browser, f"{url}/edit?spec={quote(str(cat), safe='')}", **PHONE):
+        send = Fingers(desk.page).send
         send("touchStart", desk.at(before[8]))
         send("touchMove", desk.at(before[8] + [4, 8]))
         assert "on" in (desk.page.get_attribute("#loupe", "class") or "").split()
@@ -359,6 +373,81 @@ def test_the_square_of_liveportrait_is_drawn_moved_resized_and_saved(desk: Desk,
     page.keyboard.press("Delete")
     desk.save()
     assert saved_square(read_character(cat)) is None
+
+
+def test_fingers_draw_move_and_resize_the_square_and_take_it_away(browser: Browser, url: str, cat: Path) -> None:
+    for desk in open_page(browser, f"{url}/edit?spec={quote(str(cat), safe='')}", **PHONE):
+        page, fingers = desk.page, Fingers(desk.page)
+        page.tap("[data-tool=square]")
+        assert page.is_hidden("#uncrop")
+        fingers.drag(desk.at((150, 200)), desk.at((300, 350)))
+        fingers.drag(desk.at((220, 270)), desk.at((240, 260)))  # inside: moved
+        fingers.drag(desk.at((320, 340)), desk.at((370, 390)))  # a corner: the opposite one stays
+        desk.save()
+        assert saved_square(read_character(cat)) == pytest.approx([170, 190, 200], abs=4)
+        x, y = desk.at((130, 160))  # outside
+        fingers.send("touchStart", (x, y))
+        fingers.send("touchMove", (x + 2, y + 2))
+        fingers.send("touchEnd")
+        assert page.is_disabled("#save"), "a finger that trembles draws no new one"
+        x, y = desk.at((250, 250))
+        fingers.send("touchStart", (x, y))
+        fingers.send("touchMove", (x + 20, y))
+        fingers.send("touchStart", (x + 20, y), (x + 60, y))  # a second finger: it was a pinch
+        fingers.send("touchMove", (x, y), (x + 100, y))
+        fingers.send("touchEnd")
+        assert page.is_disabled("#save")
+        told = page.locator("#tell")
+        assert told.evaluate("(e) => e.scrollWidth <= e.clientWidth") and "LivePortrait" in told.inner_text()
+        page.tap("#uncrop")
+        assert page.is_hidden("#uncrop")
+        desk.save()
+        assert saved_square(read_character(cat)) is None
+
+
+BADLY = np.array([[0.55, 0.12], [-0.1, 0.7]])
+"""What a matcher made of a cat: the whole face too small, sheared and turned."""
+
+
+def test_a_badly_matched_cat_is_put_right_in_twelve_actions(browser: Browser, url: str, cat: Path) -> None:
+    """At three seconds an action, which is slow, that is well below a minute."""
+    good = read_character(cat)
+    middle = good.points_xy.mean(axis=0)
+    bad = (good.points_xy - middle) @ BADLY.T + middle + [25, -30]
+    write_character(Character("Cat", good.rgba, bad.astype(np.float32), good.visible, "animal"), cat)
+    unit = np.linalg.norm(good.points_xy[42:48].mean(axis=0) - good.points_xy[36:42].mean(axis=0))
+    actions = 0
+    for desk in open_page(browser, f"{url}/edit?spec={quote(str(cat), safe='')}"):
+        page = desk.page
+        page.keyboard.press("3")
+        page.wait_for_selector("#ask:not([hidden])")
+        page.click("#zoom-fit")  # the whole picture: the marks go where the cat is
+        actions += 2
+        now, wanted = clicks_on(bad, RECOMMENDED), clicks_on(good.points_xy, RECOMMENDED)
+        for name in RECOMMENDED:
+            desk.drag(now[name], wanted[name])
+            actions += 1
+        desk.save()  # at once: the last mark counts too
+        page.click("#ask-done")
+        actions += 2
+    error = np.linalg.norm(read_character(cat).points_xy - good.points_xy, axis=1) / unit
+    before = np.linalg.norm(bad - good.points_xy, axis=1) / unit
+    assert actions <= 12 and before.mean() > 0.4 and error.mean() < 0.05, error.round(2)
+
+
+def test_a_finger_drags_the_marks_of_the_guide(browser: Browser, url: str, cat: Path) -> None:
+    before = read_character(cat).points_xy
+    for desk in open_page(browser, f"{url}/edit?spec={quote(str(cat), safe='')}", **PHONE):
+        page, fingers = desk.page, Fingers(desk.page)
+        page.tap("[data-tool=guide]")
+        x, y = desk.at(before[8])
+        with page.expect_response("**/fit"):
+            fingers.drag((x + 12, y + 12), (x + 12, y + 42))  # beside the mark, as fingers do
+        assert "left corner of the mouth" in page.inner_text("#ask-what"), "that was no answer to the question"
+        page.tap("#ask-done")
+        desk.save()
+        zoom = float(page.get_attribute("#canvas", "data-view").split()[0])
+        assert read_character(cat).points_xy[8, 1] == pytest.approx(before[8, 1] + 30 / zoom, abs=3)
 
 
 def test_from_the_control_page_to_the_editor_and_on_air(
