@@ -214,8 +214,8 @@ def test_the_published_inversion(shared_golden: Path, case: str) -> None:
 
 
 def test_a_picture_shifted_is_found_within_three_pixels(sd21: Backbone) -> None:
-    """Through VAE and UNet at 512 px. Random networks know shifts by their own stride (64 px) only: turned or scaled
-    content looks new to them, as it does not to trained ones. See `test_matching` for turning and scaling."""
+    """A bundled character, through VAE and UNet at 512 px. Any random networks know shifts by their own stride
+    (64 px) only: turned or scaled content looks new to them. `test_own_warp` turns and scales."""
     import cv2
 
     from faceshot.character import open_character
