@@ -109,7 +109,7 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
         near = (np.abs(s) < 0.75 * width) & (t > u - height) & (t < low + 0.7 * height)
         zone = (np.abs(s) < 0.5 * width + 0.8 * height) & (t > u - max(lids.above, 0.6 * height)) & (t < low)
         hole = with_lash_tips(patch, hole, zone, near & ~hole & seen)
-    filled = fill_with_skin(patch, hole, seen, bright_strokes=style.glows, strange=hair)
+    filled = fill_with_skin(patch, hole, seen, bright_strokes=style.glows, strange=hair, furry=kind == "animal")
     # Only what is clearly darker than skin is a lash.
     darker = filled - patch.astype(np.float32)
     clearly = np.clip((darker.mean(-1, keepdims=True) - 6) / 14, 0, 1) * hole[..., None]
