@@ -41,7 +41,7 @@ class Eye:
         self._looks = pupil is not None
         skin = make_lid_skin(rgba, lids, kind, brow_half, nose)
         iris = None
-        if pupil is not None and not lids.style.squash:
+        if pupil is not None and (not lids.style.squash or lids.style.glows):
             iris = find_iris(skin.patch, skin.origin, lids, pupil)
         # A small iris has more room to look aside.
         radius = 0.28 if iris is None else float(iris.circle[2]) / lids.width
@@ -94,6 +94,7 @@ def _shape(lids: Lids, skin: LidSkin, iris: Iris | None) -> EyeShape:
         below=lids.below,
         rim_up=style.pad_up * lids.height + 1.0 if iris is None else iris.rims[0],
         rim_down=style.pad_down * lids.height + 1.0 if iris is None else iris.rims[1],
+        steep=lids.steepness,
         white=skin.patch if iris is None else iris.white,
         disc=np.zeros((2, 2), np.uint8) if iris is None else iris.disc,
         iris=np.zeros(3, np.float32) if iris is None else iris.circle,

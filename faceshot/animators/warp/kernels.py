@@ -320,7 +320,8 @@ class EyeShape(NamedTuple):
         touched: (h, w) where `plate` or `ink` differ from the picture.
         line: (3,) colour of shut lids' line.
         width, height, strip, above, below: see `Lids`.
-        rim_up, rim_down: what beneath a lid's edge does not glance.
+        rim_up, rim_down: what beneath a lid's edge does not glance, across that edge, and `steep` (columns, 2) by how
+            much it is thicker down the eye.
         white: (h, w, 3) the picture there without the iris; `disc` (h, w) says what of it is iris, `iris`
             (3,) is its middle (s, t) and radius, which is 0 where none can be told from the white.
         squash: the eye is squeezed instead of covered.
@@ -345,6 +346,7 @@ class EyeShape(NamedTuple):
     below: float
     rim_up: float
     rim_down: float
+    steep: Float32
     white: UInt8
     disc: UInt8
     iris: Float32
@@ -419,6 +421,7 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
     strip = max(eye.strip, 1.0)
     rim = 0.10 * eye.height
     soft = 1 / (0.2 * eye.strip + 1)
+    clean = 0.03 * eye.width + 1  # next to a lid's edge an iris has the shade of it
     for row in range(box[1], box[3]):
         for column in range(box[0], box[2]):
             ax, ay = where[row, column, 0], where[row, column, 1]
@@ -433,6 +436,7 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
             ln = now.table[k, 1] + f * (now.table[k + 1, 1] - now.table[k, 1])
             u = now.table[k, 2] + f * (now.table[k + 1, 2] - now.table[k, 2])
             low = now.table[k, 3] + f * (now.table[k + 1, 3] - now.table[k, 3])
+            rim_up, rim_down = eye.rim_up * eye.steep[k, 0], eye.rim_down * eye.steep[k, 1]
             below_upper, above_lower = t - un, ln - t
             inside = _unit(min(min(below_upper, above_lower) + 0.5, side))
             px, py = ax - eye.origin[0], ay - eye.origin[1]
@@ -480,15 +484,28 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
                     there_u = now.table[k, 2] + f * (now.table[k + 1, 2] - now.table[k, 2])
                     there_low = now.table[k, 3] + f * (now.table[k + 1, 3] - now.table[k, 3])
                     wanted = from_t - now.gaze_y
-                    held = min(max(wanted, there_u + eye.rim_up), there_low - eye.rim_down)
+                    held = max(wanted, there_u + eye.rim_up * eye.steep[k, 0] + clean)
+                    held = min(held, there_low - eye.rim_down * eye.steep[k, 1] - clean)
+                    fits = 1.0
+                    if held != wanted:  # hidden at rest: as what is seen as far from the iris's middle
+                        x, y = s + across - eye.iris[0], wanted - eye.iris[1]
+                        away = np.hypot(x, y)
+                        fits = _unit(eye.iris[2] + 0.5 - away)
+                        for _ in range(2):
+                            turned = np.sqrt(max(away * away - (held - eye.iris[1]) ** 2, 0.0))
+                            to = eye.iris[0] + (turned if x > 0 else -turned)
+                            k, f = _cell(to * eye.per_pixel + middle, count)
+                            there_u = now.table[k, 2] + f * (now.table[k + 1, 2] - now.table[k, 2])
+                            there_low = now.table[k, 3] + f * (now.table[k + 1, 3] - now.table[k, 3])
+                            held = max(held, there_u + eye.rim_up * eye.steep[k, 0] + clean)
+                            held = min(held, there_low - eye.rim_down * eye.steep[k, 1] - clean)
+                        across = to - s
                     down = held - t
                     ix = px + across * eye.axis_x[0] + down * eye.axis_y[0]
                     iy = py + across * eye.axis_x[1] + down * eye.axis_y[1]
-                    share = _share(eye.disc, ix, iy)
-                    if held != wanted:
-                        share *= _unit(eye.iris[2] + 0.5 - np.hypot(s + across - eye.iris[0], wanted - eye.iris[1]))
+                    share = fits * _share(eye.disc, ix, iy)
                     # The lids' own edges stay over it.
-                    share *= _unit(from_t - u - eye.rim_up + 1.0) * _unit(low - eye.rim_down - from_t + 1.0)
+                    share *= _unit(from_t - u - rim_up + 1.0) * _unit(low - rim_down - from_t + 1.0)
                     if share > 0:
                         cr, cg, cb = _colour(eye.patch, ix, iy)
                         er, eg, eb = er + share * (cr - er), eg + share * (cg - eg), eb + share * (cb - eb)
