@@ -667,7 +667,7 @@ def draw_mouth(
         own: how much of the inside is the picture's own, 0..1.
     """
     open_by = widest / mouth.width
-    hill_height = min(0.6, 1.3 * open_by) * widest
+    hill_height = min(0.66, 1.7 * open_by) * widest
     tongue_edge = 1.5 if mouth.flat else max(2.0, 0.04 * mouth.width)
     tongue_share = _unit((open_by - 0.06) / 0.08)
     band = min(max(0.055 * mouth.width + raised, 0.03 * mouth.width), 0.13 * mouth.width)
@@ -685,17 +685,18 @@ def draw_mouth(
                 depth = du / max(du + dl, 1e-3)
                 side = _unit(1 - place * place)
                 dim = 1.0 if mouth.flat else (0.65 + 0.35 * side) * (0.8 + 0.35 * depth)
-                # A tongue: a low hill on the floor that grows with the opening.
+                dx, dy = still[i, j, 0] - mouth.middle[0], still[i, j, 1] - mouth.middle[1]
+                s = dx * mouth.axis_x[0] + dy * mouth.axis_x[1]
+                t = dx * mouth.axis_y[0] + dy * mouth.axis_y[1]
+                # A tongue: a low hill that grows with the opening, on a floor of its own, however the lip curves.
                 hill = hill_height * np.sqrt(max(1 - (place / 0.85) ** 2, 0.0))
-                tongue = tongue_share * _unit((hill - dl) / tongue_edge + 0.5)
-                shade = 1.0 if mouth.flat else 0.6 + 0.4 * _unit(1 - dl / max(hill, 1.0))
+                up = max(arc[2] + widest - t, 0.0)
+                tongue = tongue_share * _unit((hill - up) / tongue_edge + 0.5)
+                shade = 1.0 if mouth.flat else 0.6 + 0.4 * _unit(1 - up / max(hill, 1.0))
                 r = (mouth.cavity[0] * dim + tongue * (mouth.tongue[0] * shade - mouth.cavity[0] * dim)) * mouth.light
                 g = (mouth.cavity[1] * dim + tongue * (mouth.tongue[1] * shade - mouth.cavity[1] * dim)) * mouth.light
                 b = (mouth.cavity[2] * dim + tongue * (mouth.tongue[2] * shade - mouth.cavity[2] * dim)) * mouth.light
                 if mouth.has_teeth:  # an even row under the upper lip, attached to the skull
-                    dx, dy = still[i, j, 0] - mouth.middle[0], still[i, j, 1] - mouth.middle[1]
-                    s = dx * mouth.axis_x[0] + dy * mouth.axis_x[1]
-                    t = dx * mouth.axis_y[0] + dy * mouth.axis_y[1]
                     inward = t - ((arc[0] * s + arc[1]) * s + arc[2])
                     arch = _unit(1 - (place / 0.80) ** 4)
                     white = teeth_share * _unit((band * arch - inward) * teeth_edge + 0.5) * min(arch * 3, 1.0)
