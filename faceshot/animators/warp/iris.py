@@ -17,7 +17,7 @@ __all__ = ["Iris", "find_iris"]
 _LUMINANCE = np.array([0.3, 0.59, 0.11], np.float32)
 _LEAST_WIDTH = 18.0  # pixels; in smaller eyes nothing can be told
 _LEAST_CONTRAST = 40.0  # between the white of an eye and its iris, distance in RGB
-_SHADED = 60.0  # distance in RGB to which a lid's shadow darkens the white
+_SHADED = 0.60  # share of the white's light to which a lid's shadow darkens it; lashes are darker
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,12 +36,15 @@ class Iris:
     rims: tuple[float, float]
 
 
-def find_iris(patch: UInt8, origin: Float32, lids: Lids, pupil: F64) -> Iris | None:
+def find_iris(
+    patch: UInt8, origin: Float32, lids: Lids, pupil: F64, deepest: tuple[float, float] = (1.0, 1.0)
+) -> Iris | None:
     """The iris around a pupil; None where none stands out from the white of the eye.
 
     Args:
         patch: (h, w, 3) the eye's surroundings, which begin at `origin` in the picture.
         pupil: (2,) its landmark.
+        deepest: how far the lids' edges can reach into the opening, above and below, eye heights.
     """
     s, t, table_at = lids.local(
         np.stack(np.meshgrid(np.arange(patch.shape[1]), np.arange(patch.shape[0])), -1).astype(np.float32) + origin
@@ -72,15 +75,18 @@ def find_iris(patch: UInt8, origin: Float32, lids: Lids, pupil: F64) -> Iris | N
     centre, radius = circle[:2], float(circle[2])
     distance = np.hypot(s - centre[0], t - centre[1])
     beside = (np.abs(s) < 0.44 * lids.width) & (distance > radius + 0.06 * lids.width)
+    shade = (patch @ _LUMINANCE) / np.maximum(white @ _LUMINANCE, 1)
     pads = lids.style.pad_up, lids.style.pad_down
     rims = [
-        _rim(away, depth / steep[..., k], beside, max(0.4 * contrast, _SHADED), lids.height, pad)
+        _rim(away * (shade < _SHADED), depth / steep[..., k], beside, 0.4 * contrast, lids.height, pad)
         for k, (depth, pad) in enumerate(zip((below_upper, above_lower), pads, strict=True))
     ]
+    rims = [min(rim, most * lids.height) for rim, most in zip(rims, deepest, strict=True)]
     # No iris is quite round: what is not white and close to the circle belongs to it, and highlights within do. Beside
     # its upper half that may be lashes.
     free = (below_upper / steep[..., 0] > rims[0] - 0.5) & (above_lower / steep[..., 1] > rims[1] - 0.5)
-    other = cv2.morphologyEx((free & (away > 0.4 * contrast)).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
+    strange = away > np.where(t < centre[1], 0.4, 0.2) * contrast
+    other = cv2.morphologyEx((free & strange).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
     close = np.where(t < centre[1], 1.12, 1.4) * radius
     own = free & ((distance < radius) | ((other > 0) & (distance < close)))
     shape = np.zeros(own.shape, np.uint8)
