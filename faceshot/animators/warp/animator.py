@@ -33,6 +33,7 @@ from faceshot.types import Character, Drive, Float32, Rendered, UInt8
 __all__ = ["WarpAnimator", "WarpSettings"]
 
 _STILL_PX = 0.02  # motion that nobody sees
+_EYES_FLAT, _DRAWN_EYES_FLAT = 0.35, 0.7  # how much flatter eyes lie than the face; drawn ones are larger
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +172,10 @@ def _prepare(character: Character, settings: WarpSettings | None = None) -> _Pup
     nose = points[30] if visible[30] else None
     ball = fit_ball(rgba[..., 3], points, visible, frame) if has_alpha and character.kind == "emoji" else None
     headroom = float(np.argmax((rgba[..., 3] > 128).any(1))) if has_alpha else None
-    head = HeadField(frame, coarse, member, trunk, nose, headroom, ball, rest_rotation(character))
+    corners = np.array([points[[k, k + 3]] for k in (36, 42) if visible[[k, k + 3]].all()])
+    flat = _EYES_FLAT if character.kind == "human" else _DRAWN_EYES_FLAT
+    turned = rest_rotation(character)
+    head = HeadField(frame, coarse, member, trunk, nose, headroom, ball, turned, corners, flat)
     texture = bleed(rgba) if cutout is None else cutout.figure
     eyes = make_eyes(texture, frame, points, visible, character.kind)
     _close_as_read(eyes, character)

@@ -22,6 +22,7 @@ __all__ = ["Ball", "HeadField", "elastic_membership", "fit_ball", "membership"]
 _DEPTH = 0.9  # of a full ellipsoid: more lets the far cheek overlap the hair before 20 degrees
 _LIMITS = np.radians([28.0, 38.0, 35.0])  # pitch, yaw, roll
 _ASLANT = np.radians([22.0, 26.0])  # pitch and yaw, seen, beyond which the far cheek would fold
+_BRIDGE_FALLS = 0.55  # share of its height that a nose loses from its tip to the eyes
 _EASY, _MORE = 0.90, 0.05
 _STRAINED, _STRAIN_MORE = 1.0, 0.3
 _LIMIT_SHIFT = 0.35  # face widths
@@ -49,6 +50,8 @@ class HeadField:
         headroom: pixels above the figure in the picture: it cannot rise much further; None if nothing is cut off.
         ball: the head's outline if its face is all there is: what is on it slides, its outline stays round.
         rest: (3, 3) rotation of the head in the picture, see `rest_pose`; frontal if None.
+        eyes: (n, 2, 2) corners of the eyes in the picture, which lie flatter than the face around them.
+        flat: how much flatter, 0 to 1.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class HeadField:
         headroom: float | None = None,
         ball: Ball | None = None,
         rest: F64 | None = None,
+        eyes: F64 | None = None,
+        flat: float = 0.0,
     ) -> None:
         self.grid = grid
         self._frame = frame
@@ -77,6 +82,10 @@ class HeadField:
         self._depth = as_float32(
             _ball_depth(nodes, ball) if ball is not None else _depth(frame, local, nose, grid.pitch)
         )
+        for corners in () if eyes is None else eyes:
+            about = frame.centre if ball is None else ball.centre
+            at = frame.local(corners, about)
+            self._depth -= as_float32(flat * _behind(self._depth, local, at, grid.pitch))
         away = -self._depth
         if rest is not None and ball is None:
             away = away + _tilted(local, rest, frame.width)
@@ -149,11 +158,38 @@ def _depth(frame: FaceFrame, local: F64, nose: F64 | None, pitch: int) -> F64:
     sigma = max(0.04 * width / pitch, 0.3)
     depth = cv2.GaussianBlur(depth, (0, 0), sigma)
     if nose is not None:
-        at = local - frame.local(nose)
-        depth = depth + 0.16 * width * _DEPTH * np.exp(
-            -((at[..., 0] / (0.13 * width)) ** 2) - (at[..., 1] / (0.16 * width)) ** 2
-        )
+        tip = frame.local(nose)
+        at = local - tip
+        bump = np.exp(-((at[..., 0] / (0.13 * width)) ** 2) - (at[..., 1] / (0.16 * width)) ** 2)
+        # Its bridge runs up between the eyes: a tip alone would bend it where the head turns.
+        length = max(float(tip[1] - frame.local(frame.origin)[1]), 0.1 * width)
+        up = -at[..., 1] / length
+        lean = at[..., 0] - tip[0] * np.clip(-up, -1, 0)  # from the tip to the middle between the eyes
+        ridge = (1 - _BRIDGE_FALLS * np.clip(up, 0, 1)) * _smooth(2.5 * (1.15 - up)) * _smooth(up + 1)
+        bump = np.maximum(bump, ridge * np.exp(-((lean / (0.10 * width)) ** 2)) * (up > -0.5))
+        depth = depth + 0.16 * width * _DEPTH * cv2.GaussianBlur(bump, (0, 0), max(0.02 * width / pitch, 0.3))
     return depth
+
+
+def _behind(depth: Float32, local: F64, corners: F64, pitch: int) -> F64:
+    """Height of the face around an eye above that of its outer corner: eyes lie in sockets, and a far eye on the slope
+    of an even ball would be seen as a slit.
+
+    Args:
+        local: (rows, columns, 2) nodes; `corners` (2, 2) the eye's, both in the face's axes.
+    """
+    side = 1.0 if corners.mean(0)[0] > 0 else -1.0
+    outer, inner = sorted((float(side * x) for x in corners[:, 0]), reverse=True)
+    wide, level = max(outer - inner, 2.0 * pitch), float(corners[:, 1].mean())
+    across = side * local[..., 0]
+    # Depth at the outer corner's column, row by row in the face's own axes; the face is hardly tilted in its picture.
+    over = np.empty_like(across)
+    for row in range(len(across)):
+        order = np.argsort(across[row])
+        over[row] = depth[row] - np.interp(outer, across[row][order], depth[row][order])
+    share = _smooth((across - 0.25 * inner) / max(0.75 * inner, 1.0)) * (across < outer)
+    share = share * (1 - _smooth((np.abs(local[..., 1] - level) / wide - 0.3) / 1.0))
+    return np.asarray(cv2.GaussianBlur(np.maximum(over, 0) * share, (0, 0), max(0.08 * wide / pitch, 0.3)))
 
 
 def _tilted(local: F64, rest: F64, width: float) -> F64:
