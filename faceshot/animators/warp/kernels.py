@@ -29,6 +29,7 @@ __all__ = [
     "newton",
     "part_lips",
     "put_behind",
+    "share_without_fold",
     "slide_lids",
     "turn_head",
     "unfold",
@@ -256,6 +257,32 @@ def unfold(field: Float32, member: Float32, pitch: int, rounds: int) -> None:
                     for k in range(2):
                         mean = 0.25 * (old[up, j, k] + old[down, j, k] + old[i, left, k] + old[i, right, k])
                         field[i, j, k] = old[i, j, k] + 0.8 * share * (mean - old[i, j, k])
+
+
+@compiled
+def share_without_fold(field: Float32, seen: UInt8, pitch: int, least: float) -> float:
+    """The largest share of a field (rows, columns, 2), at most 1, of which no cell folds.
+
+    Along the way from rest to the field the area of each corner of a cell is a parabola that begins at 1: what counts
+    is where the first one falls to `least`.
+
+    Args:
+        seen: (rows - 1, columns - 1) the cells that count.
+    """
+    share = 1.0
+    for i in range(field.shape[0] - 1):
+        for j in range(field.shape[1] - 1):
+            if not seen[i, j]:
+                continue
+            for m in range(i, i + 2):
+                a, c = (field[m, j + 1, 0] - field[m, j, 0]) / pitch, (field[m, j + 1, 1] - field[m, j, 1]) / pitch
+                for k in range(j, j + 2):
+                    b, d = (field[i + 1, k, 0] - field[i, k, 0]) / pitch, (field[i + 1, k, 1] - field[i, k, 1]) / pitch
+                    trace, area = a + d, a * d - b * c
+                    if 1 + share * (trace + share * area) < least:
+                        root = np.sqrt(max(trace * trace - 4 * area * (1 - least), 0.0))
+                        share = min(share, max(2 * (1 - least) / max(root - trace, 1e-6), 0.0))
+    return share
 
 
 @compiled

@@ -126,9 +126,7 @@ def _is_fur(fine: Float32, where: Mask) -> bool:
     return bool(usual > _FUR_FROM and strong < _FUR_EVEN * usual)
 
 
-def _with_locks(
-    fine: Float32, image: Float32, trusted: Float32, hole: Mask, wall: Float32, size: float
-) -> Float32:
+def _with_locks(fine: Float32, image: Float32, trusted: Float32, hole: Mask, wall: Float32, size: float) -> Float32:
     """(H, W, 3) a texture with what is finer than an eye laid into a hole by shifting whole what lies beside it: fur
     has a lie that a mirror would turn about.
 
