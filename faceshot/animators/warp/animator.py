@@ -33,6 +33,7 @@ from faceshot.types import Character, Drive, Float32, Rendered, UInt8
 __all__ = ["WarpAnimator", "WarpSettings"]
 
 _STILL_PX = 0.02  # motion that nobody sees
+_EYES_FLAT, _DRAWN_EYES_FLAT = (0.25, 0.4), (0.7, 0.85)  # see `HeadField`; drawn eyes are larger
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +172,10 @@ def _prepare(character: Character, settings: WarpSettings | None = None) -> _Pup
     nose = points[30] if visible[30] else None
     ball = fit_ball(rgba[..., 3], points, visible, frame) if has_alpha and character.kind == "emoji" else None
     headroom = float(np.argmax((rgba[..., 3] > 128).any(1))) if has_alpha else None
-    head = HeadField(frame, coarse, member, trunk, nose, headroom, ball, rest_rotation(character))
+    corners = np.array([points[[k, k + 3]] for k in (36, 42) if visible[[k, k + 3]].all()])
+    flat = _EYES_FLAT if character.kind == "human" else _DRAWN_EYES_FLAT
+    turned, seen = rest_rotation(character), _seen_cells(coarse, rgba[..., 3]) if has_alpha else None
+    head = HeadField(frame, coarse, member, trunk, nose, headroom, ball, turned, corners, flat, seen)
     texture = bleed(rgba) if cutout is None else cutout.figure
     eyes = make_eyes(texture, frame, points, visible, character.kind)
     _close_as_read(eyes, character)
@@ -228,6 +232,13 @@ def _seen(texture: UInt8) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what is not transparent."""
     left, top, width, height = cv2.boundingRect(np.ascontiguousarray(texture[..., 3]))
     return left, top, left + width, top + height
+
+
+def _seen_cells(grid: Grid, alpha: UInt8) -> UInt8:
+    """(rows - 1, columns - 1) the cells of a grid in which something of a picture is seen."""
+    near = cv2.dilate(alpha, np.ones((2 * grid.pitch + 1, 2 * grid.pitch + 1), np.uint8))
+    shown = cv2.remap(near, grid.nodes(), None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT) > 128
+    return (shown[1:, 1:] | shown[:-1, 1:] | shown[1:, :-1] | shown[:-1, :-1]).astype(np.uint8)
 
 
 def _brow_room(alpha: UInt8, points: F64, visible: NDArray[np.bool_]) -> float:
@@ -339,7 +350,8 @@ def _render(puppet: _Puppet, drive: Drive) -> UInt8:
     opened = None
     forward = [(head.grid, head_forward), (operator.grid, puppet.rest)]
     if moving:
-        upper_forward = operator.upper_field(delta)
+        upper_forward, lower_forward, share = operator.fields(delta)
+        delta *= share
         upper_back = invert(operator.grid, upper_forward)
         forward[1] = (operator.grid, upper_forward)
         box = _box_of(puppet, puppet.operator_edges, forward, operator.grid.pitch + 0.1 * puppet.frame.width)
@@ -347,7 +359,7 @@ def _render(puppet: _Puppet, drive: Drive) -> UInt8:
             window = (slice(box[1], box[3]), slice(box[0], box[2]))
             where[window] = _map_of(puppet, box, head_back, operator.grid, upper_back)
         if puppet.mouth is not None:
-            opened = _open_mouth(puppet, puppet.mouth, delta, where, forward, head_back)
+            opened = _open_mouth(puppet, puppet.mouth, delta, where, forward, lower_forward, head_back)
     fixed, fraction = cv2.convertMaps(
         where[region], None, cv2.CV_16SC2, scratch.fixed[region], scratch.fraction[region]
     )
@@ -371,11 +383,16 @@ def _corner(grid: Grid, end: int) -> Float32:
 
 
 def _open_mouth(
-    puppet: _Puppet, mouth: Mouth, delta: Float32, where: Float32, forward: Forward, head_back: Float32
+    puppet: _Puppet,
+    mouth: Mouth,
+    delta: Float32,
+    where: Float32,
+    forward: Forward,
+    lower_forward: Float32,
+    head_back: Float32,
 ) -> Gap | None:
     """Puts the lower sheet's map below the lips, in place; returns where the inside of the mouth is seen, if it is."""
     operator = puppet.operator
-    lower_forward = operator.lower_field(delta, forward[1][1])
     if cv2.norm(lower_forward, forward[1][1], cv2.NORM_INF) < 0.1:
         return None  # the lips move together: the upper sheet already shows all
     box = _box_of(puppet, mouth.box, [*forward, (operator.grid, lower_forward)], 3.0)

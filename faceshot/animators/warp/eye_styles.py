@@ -70,7 +70,7 @@ STYLES: dict[CharacterKind, EyeStyle] = {
         line_strength=0.85,
         lash_tips=True,
     ),
-    "emoji": EyeStyle(pad_up=0.08, pad_down=0.08, strip=0.0, line=0.12),
+    "emoji": EyeStyle(pad_up=0.0, pad_down=0.08, strip=0.10, line=0.12),
     "toy": EyeStyle(pad_up=0.08, pad_down=0.08, strip=0.0, line=0.10),
 }
 

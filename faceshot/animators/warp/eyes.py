@@ -26,6 +26,7 @@ class Eye:
     Args:
         pupil: (2,) where it rests; None if there is none that can glance.
         nose: see `make_lid_skin`.
+        deepest: see `find_iris`.
     """
 
     def __init__(
@@ -36,13 +37,16 @@ class Eye:
         brow_half: float,
         pupil: F64 | None,
         nose: F64 | None = None,
+        deepest: tuple[float, float] = (1.0, 1.0),
     ) -> None:
         self.lids = lids
         self._looks = pupil is not None
         skin = make_lid_skin(rgba, lids, kind, brow_half, nose)
         iris = None
-        if pupil is not None and not lids.style.squash:
-            iris = find_iris(skin.patch, skin.origin, lids, pupil)
+        if pupil is not None and (not lids.style.squash or lids.style.glows):
+            iris = find_iris(skin.patch, skin.origin, lids, pupil, deepest)
+        # How far the lids' edges reach into the opening, eye heights; None if no iris is seen beneath them.
+        self.rims = None if iris is None else (iris.rims[0] / lids.height, iris.rims[1] / lids.height)
         # A small iris has more room to look aside.
         radius = 0.28 if iris is None else float(iris.circle[2]) / lids.width
         self._furthest = min(0.16 + max(0.28 - radius, 0.0), 0.24)
@@ -94,6 +98,7 @@ def _shape(lids: Lids, skin: LidSkin, iris: Iris | None) -> EyeShape:
         below=lids.below,
         rim_up=style.pad_up * lids.height + 1.0 if iris is None else iris.rims[0],
         rim_down=style.pad_down * lids.height + 1.0 if iris is None else iris.rims[1],
+        steep=lids.steepness,
         white=skin.patch if iris is None else iris.white,
         disc=np.zeros((2, 2), np.uint8) if iris is None else iris.disc,
         iris=np.zeros(3, np.float32) if iris is None else iris.circle,
@@ -116,6 +121,14 @@ def make_eyes(
     left, right = (make_eye(rgba, frame, points, visible, side, kind) for side in (0, 1))
     if left is not None and right is not None and left.lids.style.squash != right.lids.style.squash:
         left, right = (make_eye(rgba, frame, points, visible, side, kind, lidded=True) for side in (0, 1))
+    if left is not None and right is not None and left.rims and right.rims:
+        # Lids of one face are alike; what seems much thicker is a shadow.
+        up, down = (1.3 * min(pair) for pair in zip(left.rims, right.rims, strict=True))
+        if any(rims[0] > up or rims[1] > down for rims in (left.rims, right.rims)):
+            lidded = not left.lids.style.squash
+            left, right = (
+                make_eye(rgba, frame, points, visible, side, kind, lidded=lidded, deepest=(up, down)) for side in (0, 1)
+            )
     return left, right
 
 
@@ -128,6 +141,7 @@ def make_eye(
     kind: CharacterKind,
     *,
     lidded: bool = False,
+    deepest: tuple[float, float] = (1.0, 1.0),
 ) -> Eye | None:
     """The image-left (side 0) or image-right (1) eye; None if the character lacks it or it cannot be told open."""
     first, brow = 36 + 6 * side, slice(17 + 5 * side, 22 + 5 * side)
@@ -146,4 +160,4 @@ def make_eye(
     lids = Lids(rgba, p[[0, 3]], p[[1, 2]], p[[5, 4]], seen_brow, kind, lidded=lidded)
     brow_half = min(0.06 * frame.width, 0.35 * lids.above)
     nose = points[31:36][visible[31:36]]
-    return Eye(rgba, lids, kind, brow_half, points[68 + side] if visible[68 + side] else None, nose)
+    return Eye(rgba, lids, kind, brow_half, points[68 + side] if visible[68 + side] else None, nose, deepest)

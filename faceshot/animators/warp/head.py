@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from faceshot.animators.warp.frame import F64, FaceFrame, as_float32
 from faceshot.animators.warp.grid import Grid, invert
-from faceshot.animators.warp.kernels import turn_head, unfold
+from faceshot.animators.warp.kernels import share_without_fold, turn_head, unfold
 from faceshot.types import Float32, HeadMotion, UInt8
 
 __all__ = ["Ball", "HeadField", "elastic_membership", "fit_ball", "membership"]
@@ -22,6 +22,9 @@ __all__ = ["Ball", "HeadField", "elastic_membership", "fit_ball", "membership"]
 _DEPTH = 0.9  # of a full ellipsoid: more lets the far cheek overlap the hair before 20 degrees
 _LIMITS = np.radians([28.0, 38.0, 35.0])  # pitch, yaw, roll
 _ASLANT = np.radians([22.0, 26.0])  # pitch and yaw, seen, beyond which the far cheek would fold
+_LEAST_AREA = 0.06  # share of its area that a cell keeps at least
+_TURNS = ((0, 32, 0), (0, -32, 0), (25, 0, 0), (-25, 0, 0), (15, 25, 10), (15, -25, -10), (-15, 25, 0), (-15, -25, 0))
+_BRIDGE_FALLS = 0.55  # share of its height that a nose loses from its tip to the eyes
 _EASY, _MORE = 0.90, 0.05
 _STRAINED, _STRAIN_MORE = 1.0, 0.3
 _LIMIT_SHIFT = 0.35  # face widths
@@ -49,6 +52,9 @@ class HeadField:
         headroom: pixels above the figure in the picture: it cannot rise much further; None if nothing is cut off.
         ball: the head's outline if its face is all there is: what is on it slides, its outline stays round.
         rest: (3, 3) rotation of the head in the picture, see `rest_pose`; frontal if None.
+        eyes: (n, 2, 2) corners of the eyes in the picture, which lie flatter than the face around them.
+        flat: how much flatter, 0 to 1, as far as the head can turn then; and the share of it that the face between has.
+        seen: (rows - 1, columns - 1) cells of the grid that must not fold; all if None.
     """
 
     def __init__(
@@ -61,8 +67,12 @@ class HeadField:
         headroom: float | None = None,
         ball: Ball | None = None,
         rest: F64 | None = None,
+        eyes: F64 | None = None,
+        flat: tuple[float, float] = (0.0, 0.0),
+        seen: UInt8 | None = None,
     ) -> None:
         self.grid = grid
+        self._seen = np.ones((grid.rows - 1, grid.columns - 1), np.uint8) if seen is None else seen
         self._frame = frame
         self._member = as_float32(member)
         self._trunk = as_float32(trunk)
@@ -74,20 +84,41 @@ class HeadField:
         self._limit_down = min(limit, 0.55 * _NECK * frame.height) if member.min() < 0.5 else limit
         self._limit_aside = limit
         local = frame.local(nodes.astype(np.float64), None if ball is None else ball.centre)
-        self._depth = as_float32(
-            _ball_depth(nodes, ball) if ball is not None else _depth(frame, local, nose, grid.pitch)
-        )
-        away = -self._depth
-        if rest is not None and ball is None:
-            away = away + _tilted(local, rest, frame.width)
-        self._q = as_float32(np.concatenate([local, away[..., None]], axis=-1))
+        depth = _ball_depth(nodes, ball) if ball is not None else _depth(frame, local, nose, grid.pitch)
+        away = np.zeros_like(depth) if rest is None or ball is not None else _tilted(local, rest, frame.width)
         # How much the picture is stretched where head and surroundings part: by each pixel that the head moves, and by
         # each radian that it rolls.
         steep = np.hypot(*np.gradient(self._member.astype(np.float64), grid.pitch))
         self._strain = float(steep.max()), float((steep * np.hypot(local[..., 0], local[..., 1])).max())
         self._axes = as_float32(np.stack([frame.axis_x, frame.axis_y]))
         self._focal = 4.0 * frame.width
+        about = frame.centre if ball is None else ball.centre
+        corners = np.zeros((0, 2, 2)) if eyes is None else np.array([frame.local(pair, about) for pair in eyes])
+        sockets = flat[0] * _sockets(depth, local, corners, flat[1], grid.pitch)
+        self._lay(local, away - depth)
+        least = self._free_share() - 0.02
+        for share in (
+            1.0,
+            0.8,
+            0.6,
+            0.4,
+            0.2,
+            0.0,
+        ):  # eyes as flat as they can be without keeping the head from turning
+            self._lay(local, away - depth + share * sockets)
+            if self._free_share() >= least:
+                break
+
+    def _lay(self, local: F64, away: F64) -> None:
+        """Takes nodes for so far away from the viewer, pixels."""
+        self._q = as_float32(np.concatenate([local, away[..., None]], axis=-1))
         self._resting = as_float32(self._q[..., :2] * (self._focal / (self._focal + self._q[..., 2]))[..., None])
+
+    def _free_share(self) -> float:
+        """The share of the largest turns that is possible without a fold, 1 if they are whole."""
+        motions = (HeadMotion(np.radians(np.array(turn, np.float32)), np.zeros(2, np.float32)) for turn in _TURNS)
+        fields = (self._moved(motion, 0.0, 0.0, None) for motion in motions)
+        return min(share_without_fold(field, self._seen, self.grid.pitch, _LEAST_AREA) for field in fields)
 
     def forward(self, motion: HeadMotion, breath: float, stretch: float, swing: Float32 | None = None) -> Float32:
         """(rows, columns, 2) displacement in pixels.
@@ -97,6 +128,14 @@ class HeadField:
             stretch: 0 to 1, squash and stretch of the whole head for characters without a mouth.
             swing: (rows, columns, 2) displacement of what hangs on the head, see `springs`.
         """
+        field = self._moved(motion, breath, stretch, swing)
+        # Whatever is asked of whatever picture: it goes no further than it can without a fold.
+        share = share_without_fold(field, self._seen, self.grid.pitch, _LEAST_AREA)
+        if share < 1:
+            field *= np.float32(share)
+        return field
+
+    def _moved(self, motion: HeadMotion, breath: float, stretch: float, swing: Float32 | None) -> Float32:
         rotation = np.nan_to_num(motion.rotation.astype(np.float64))
         angles = _LIMITS * np.tanh(rotation / _LIMITS)
         aslant = float(np.hypot(angles[0] / _ASLANT[0], angles[1] / _ASLANT[1]))
@@ -149,11 +188,43 @@ def _depth(frame: FaceFrame, local: F64, nose: F64 | None, pitch: int) -> F64:
     sigma = max(0.04 * width / pitch, 0.3)
     depth = cv2.GaussianBlur(depth, (0, 0), sigma)
     if nose is not None:
-        at = local - frame.local(nose)
-        depth = depth + 0.16 * width * _DEPTH * np.exp(
-            -((at[..., 0] / (0.13 * width)) ** 2) - (at[..., 1] / (0.16 * width)) ** 2
-        )
+        tip = frame.local(nose)
+        at = local - tip
+        bump = np.exp(-((at[..., 0] / (0.13 * width)) ** 2) - (at[..., 1] / (0.16 * width)) ** 2)
+        # Its bridge runs up between the eyes: a tip alone would bend it where the head turns.
+        length = max(float(tip[1] - frame.local(frame.origin)[1]), 0.1 * width)
+        up = -at[..., 1] / length
+        lean = at[..., 0] - tip[0] * np.clip(-up, -1, 0)  # from the tip to the middle between the eyes
+        ridge = (1 - _BRIDGE_FALLS * np.clip(up, 0, 1)) * _smooth(2.5 * (1.15 - up)) * _smooth(up + 1)
+        bump = np.maximum(bump, ridge * np.exp(-((lean / (0.10 * width)) ** 2)) * (up > -0.5))
+        depth = depth + 0.16 * width * _DEPTH * cv2.GaussianBlur(bump, (0, 0), max(0.02 * width / pitch, 0.3))
     return depth
+
+
+def _sockets(depth: F64, local: F64, eyes: F64, middle: float, pitch: int) -> F64:
+    """(rows, columns) how deep eyes lie if each is as deep as its outer corner: on the slope of an even ball the far
+    eye of a turned head would be a slit.
+
+    Args:
+        depth: height of the face without them; `local` its nodes.
+        eyes: (n, 2, 2) corners of eyes, in the face's own axes as the nodes.
+        middle: the share of it by which the face between them sinks too, or the nose's flanks would be too steep.
+    """
+    deepest = np.zeros_like(depth)
+    for corners in eyes:
+        side = 1.0 if corners.mean(0)[0] > 0 else -1.0
+        outer, inner = (float(x) for x in np.sort(side * corners[:, 0])[::-1])
+        wide, level = max(outer - inner, 2.0 * pitch), float(corners[:, 1].mean())
+        across = side * local[..., 0]
+        # Above that corner's depth row by row: a face is hardly tilted in its picture.
+        order = np.argsort(across, axis=1)
+        rows = zip(np.take_along_axis(across, order, 1), np.take_along_axis(depth, order, 1), strict=True)
+        over = depth - np.array([np.interp(outer, x, z) for x, z in rows])[:, None]
+        share = (middle + (1 - middle) * _smooth(across / max(inner, 1.0))) * (across < outer)
+        share = share * (1 - _smooth((np.abs(local[..., 1] - level) / wide - 0.3) / 1.0))
+        deepest = np.maximum(deepest, np.maximum(over, 0) * share)
+        blur = max(0.08 * wide / pitch, 0.3)
+    return np.asarray(cv2.GaussianBlur(deepest, (0, 0), blur)) if len(eyes) else deepest
 
 
 def _tilted(local: F64, rest: F64, width: float) -> F64:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from faceshot.animators.warp.frame import F64
+from faceshot.animators.warp.grid import sample
 from faceshot.animators.warp.lids import Lids
 from faceshot.types import Float32, UInt8
 
@@ -16,6 +17,7 @@ __all__ = ["Iris", "find_iris"]
 _LUMINANCE = np.array([0.3, 0.59, 0.11], np.float32)
 _LEAST_WIDTH = 18.0  # pixels; in smaller eyes nothing can be told
 _LEAST_CONTRAST = 40.0  # between the white of an eye and its iris, distance in RGB
+_SHADED = 0.60  # share of the white's light to which a lid's shadow darkens it; lashes are darker
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +26,8 @@ class Iris:
     circle: (3,) float32 middle (s, t) and radius of the circle that fits it best, see `Lids`.
     disc: (h, w) uint8, how much of each pixel of the eye's patch belongs to it.
     white: (h, w, 3) uint8, the patch without it.
-    rims: how far the lids' own edges (lashes, outlines, shadow) reach into the opening, above and below, pixels.
+    rims: how far the lids' own edges (lashes, outlines, shadow) reach into the opening, above and below, pixels
+        across them.
     """
 
     circle: Float32
@@ -33,18 +36,22 @@ class Iris:
     rims: tuple[float, float]
 
 
-def find_iris(patch: UInt8, origin: Float32, lids: Lids, pupil: F64) -> Iris | None:
+def find_iris(
+    patch: UInt8, origin: Float32, lids: Lids, pupil: F64, deepest: tuple[float, float] = (1.0, 1.0)
+) -> Iris | None:
     """The iris around a pupil; None where none stands out from the white of the eye.
 
     Args:
         patch: (h, w, 3) the eye's surroundings, which begin at `origin` in the picture.
         pupil: (2,) its landmark.
+        deepest: how far the lids' edges can reach into the opening, above and below, eye heights.
     """
     s, t, table_at = lids.local(
         np.stack(np.meshgrid(np.arange(patch.shape[1]), np.arange(patch.shape[0])), -1).astype(np.float32) + origin
     )
     rest = lids.rest_at(table_at)
     below_upper, above_lower = t - rest[..., 0], rest[..., 1] - t
+    steep = sample(lids.steepness[None], table_at)
     margin = min(0.08 * lids.height, 0.05 * lids.width) + 1
     inside = (below_upper > margin) & (above_lower > margin) & (np.abs(s) < 0.47 * lids.width)
     corners = inside & (np.abs(s) > 0.30 * lids.width)
@@ -68,25 +75,35 @@ def find_iris(patch: UInt8, origin: Float32, lids: Lids, pupil: F64) -> Iris | N
     centre, radius = circle[:2], float(circle[2])
     distance = np.hypot(s - centre[0], t - centre[1])
     beside = (np.abs(s) < 0.44 * lids.width) & (distance > radius + 0.06 * lids.width)
+    shade = (patch @ _LUMINANCE) / np.maximum(white @ _LUMINANCE, 1)
     pads = lids.style.pad_up, lids.style.pad_down
     rims = [
-        _rim(away, depth, beside, 0.4 * contrast, lids.height, pad)
-        for depth, pad in zip((below_upper, above_lower), pads, strict=True)
+        _rim(away * (shade < _SHADED), depth / steep[..., k], beside, 0.4 * contrast, lids.height, pad)
+        for k, (depth, pad) in enumerate(zip((below_upper, above_lower), pads, strict=True))
     ]
-    # No iris is quite round: what is not white and close to the circle belongs to it, and highlights within do.
-    free = (below_upper > rims[0] - 0.5) & (above_lower > rims[1] - 0.5)
-    other = cv2.morphologyEx((free & (away > 0.4 * contrast)).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
-    own = free & ((distance < radius) | ((other > 0) & (distance < 1.4 * radius)))
+    rims = [min(rim, most * lids.height) for rim, most in zip(rims, deepest, strict=True)]
+    # No iris is quite round: what is not white and close to the circle belongs to it, and highlights within do. Beside
+    # its upper half that may be lashes.
+    free = (below_upper / steep[..., 0] > rims[0] - 0.5) & (above_lower / steep[..., 1] > rims[1] - 0.5)
+    strange = away > np.where(t < centre[1], 0.4, 0.2) * contrast
+    other = cv2.morphologyEx((free & strange).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3)))
+    close = np.where(t < centre[1], 1.12, 1.4) * radius
+    own = free & ((distance < radius) | ((other > 0) & (distance < close)))
     shape = np.zeros(own.shape, np.uint8)
     cv2.fillConvexPoly(shape, cv2.convexHull(np.argwhere(own)[:, ::-1].astype(np.int32)), 255)
     soft = max(0.015 * lids.width, 0.7)
     disc = cv2.GaussianBlur(shape, (0, 0), soft)
     result = white.copy()
-    for depth, rim in zip((below_upper, above_lower), rims, strict=True):
-        _edge(result, patch, s / lids.width, depth, beside, rim)
+    for k, (depth, rim) in enumerate(zip((below_upper, above_lower), rims, strict=True)):
+        _edge(result, patch, s / lids.width, depth / steep[..., k], beside, rim)
     ring = 2 * round(0.03 * lids.width + 1) + 1
     near = cv2.dilate(shape, np.ones((ring, ring), np.uint8)) > 0
     near |= distance < radius + 0.03 * lids.width + 1
+    # A plane is not quite what is seen beside the hole: what it lacks there runs out into it.
+    lacks = (inside & ~near & (away < 0.15 * contrast)).astype(np.float32)
+    wide = max(0.08 * lids.width, 1.5)
+    spread = cv2.GaussianBlur((patch - result) * lacks[..., None], (0, 0), wide)
+    result += spread / (cv2.GaussianBlur(lacks, (0, 0), wide) + 0.15)[..., None]
     hole = cv2.GaussianBlur(near.astype(np.float32), (0, 0), soft)
     hole *= np.clip(np.minimum(below_upper, above_lower) + 0.5, 0, 1)
     result = patch + hole[..., None] * (result - patch)

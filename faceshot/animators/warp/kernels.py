@@ -29,6 +29,7 @@ __all__ = [
     "newton",
     "part_lips",
     "put_behind",
+    "share_without_fold",
     "slide_lids",
     "turn_head",
     "unfold",
@@ -259,6 +260,32 @@ def unfold(field: Float32, member: Float32, pitch: int, rounds: int) -> None:
 
 
 @compiled
+def share_without_fold(field: Float32, seen: UInt8, pitch: int, least: float) -> float:
+    """The largest share of a field (rows, columns, 2), at most 1, of which no cell folds.
+
+    Along the way from rest to the field the area of each corner of a cell is a parabola that begins at 1: what counts
+    is where the first one falls to `least`.
+
+    Args:
+        seen: (rows - 1, columns - 1) the cells that count.
+    """
+    share = 1.0
+    for i in range(field.shape[0] - 1):
+        for j in range(field.shape[1] - 1):
+            if not seen[i, j]:
+                continue
+            for m in range(i, i + 2):
+                a, c = (field[m, j + 1, 0] - field[m, j, 0]) / pitch, (field[m, j + 1, 1] - field[m, j, 1]) / pitch
+                for k in range(j, j + 2):
+                    b, d = (field[i + 1, k, 0] - field[i, k, 0]) / pitch, (field[i + 1, k, 1] - field[i, k, 1]) / pitch
+                    trace, area = a + d, a * d - b * c
+                    if 1 + share * (trace + share * area) < least:
+                        root = np.sqrt(max(trace * trace - 4 * area * (1 - least), 0.0))
+                        share = min(share, max(2 * (1 - least) / max(root - trace, 1e-6), 0.0))
+    return share
+
+
+@compiled
 def compose(
     start: tuple[int, int, int],
     shape: tuple[int, int],
@@ -320,7 +347,8 @@ class EyeShape(NamedTuple):
         touched: (h, w) where `plate` or `ink` differ from the picture.
         line: (3,) colour of shut lids' line.
         width, height, strip, above, below: see `Lids`.
-        rim_up, rim_down: what beneath a lid's edge does not glance.
+        rim_up, rim_down: what beneath a lid's edge does not glance, across that edge, and `steep` (columns, 2) by how
+            much it is thicker down the eye.
         white: (h, w, 3) the picture there without the iris; `disc` (h, w) says what of it is iris, `iris`
             (3,) is its middle (s, t) and radius, which is 0 where none can be told from the white.
         squash: the eye is squeezed instead of covered.
@@ -345,6 +373,7 @@ class EyeShape(NamedTuple):
     below: float
     rim_up: float
     rim_down: float
+    steep: Float32
     white: UInt8
     disc: UInt8
     iris: Float32
@@ -419,6 +448,7 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
     strip = max(eye.strip, 1.0)
     rim = 0.10 * eye.height
     soft = 1 / (0.2 * eye.strip + 1)
+    clean = 0.03 * eye.width + 1  # next to a lid's edge an iris has the shade of it
     for row in range(box[1], box[3]):
         for column in range(box[0], box[2]):
             ax, ay = where[row, column, 0], where[row, column, 1]
@@ -433,6 +463,7 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
             ln = now.table[k, 1] + f * (now.table[k + 1, 1] - now.table[k, 1])
             u = now.table[k, 2] + f * (now.table[k + 1, 2] - now.table[k, 2])
             low = now.table[k, 3] + f * (now.table[k + 1, 3] - now.table[k, 3])
+            rim_up, rim_down = eye.rim_up * eye.steep[k, 0], eye.rim_down * eye.steep[k, 1]
             below_upper, above_lower = t - un, ln - t
             inside = _unit(min(min(below_upper, above_lower) + 0.5, side))
             px, py = ax - eye.origin[0], ay - eye.origin[1]
@@ -480,15 +511,28 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
                     there_u = now.table[k, 2] + f * (now.table[k + 1, 2] - now.table[k, 2])
                     there_low = now.table[k, 3] + f * (now.table[k + 1, 3] - now.table[k, 3])
                     wanted = from_t - now.gaze_y
-                    held = min(max(wanted, there_u + eye.rim_up), there_low - eye.rim_down)
+                    held = max(wanted, there_u + eye.rim_up * eye.steep[k, 0] + clean)
+                    held = min(held, there_low - eye.rim_down * eye.steep[k, 1] - clean)
+                    fits = 1.0
+                    if held != wanted:  # hidden at rest: as what is seen as far from the iris's middle
+                        x, y = s + across - eye.iris[0], wanted - eye.iris[1]
+                        away = np.hypot(x, y)
+                        fits = _unit(eye.iris[2] + 0.5 - away)
+                        for _ in range(2):
+                            turned = np.sqrt(max(away * away - (held - eye.iris[1]) ** 2, 0.0))
+                            to = eye.iris[0] + (turned if x > 0 else -turned)
+                            k, f = _cell(to * eye.per_pixel + middle, count)
+                            there_u = now.table[k, 2] + f * (now.table[k + 1, 2] - now.table[k, 2])
+                            there_low = now.table[k, 3] + f * (now.table[k + 1, 3] - now.table[k, 3])
+                            held = max(held, there_u + eye.rim_up * eye.steep[k, 0] + clean)
+                            held = min(held, there_low - eye.rim_down * eye.steep[k, 1] - clean)
+                        across = to - s
                     down = held - t
                     ix = px + across * eye.axis_x[0] + down * eye.axis_y[0]
                     iy = py + across * eye.axis_x[1] + down * eye.axis_y[1]
-                    share = _share(eye.disc, ix, iy)
-                    if held != wanted:
-                        share *= _unit(eye.iris[2] + 0.5 - np.hypot(s + across - eye.iris[0], wanted - eye.iris[1]))
+                    share = fits * _share(eye.disc, ix, iy)
                     # The lids' own edges stay over it.
-                    share *= _unit(from_t - u - eye.rim_up + 1.0) * _unit(low - eye.rim_down - from_t + 1.0)
+                    share *= _unit(from_t - u - rim_up + 1.0) * _unit(low - rim_down - from_t + 1.0)
                     if share > 0:
                         cr, cg, cb = _colour(eye.patch, ix, iy)
                         er, eg, eb = er + share * (cr - er), eg + share * (cg - eg), eb + share * (cb - eb)
@@ -650,7 +694,7 @@ def draw_mouth(
         own: how much of the inside is the picture's own, 0..1.
     """
     open_by = widest / mouth.width
-    hill_height = min(0.6, 1.3 * open_by) * widest
+    hill_height = min(0.66, 1.7 * open_by) * widest
     tongue_edge = 1.5 if mouth.flat else max(2.0, 0.04 * mouth.width)
     tongue_share = _unit((open_by - 0.06) / 0.08)
     band = min(max(0.055 * mouth.width + raised, 0.03 * mouth.width), 0.13 * mouth.width)
@@ -668,17 +712,18 @@ def draw_mouth(
                 depth = du / max(du + dl, 1e-3)
                 side = _unit(1 - place * place)
                 dim = 1.0 if mouth.flat else (0.65 + 0.35 * side) * (0.8 + 0.35 * depth)
-                # A tongue: a low hill on the floor that grows with the opening.
+                dx, dy = still[i, j, 0] - mouth.middle[0], still[i, j, 1] - mouth.middle[1]
+                s = dx * mouth.axis_x[0] + dy * mouth.axis_x[1]
+                t = dx * mouth.axis_y[0] + dy * mouth.axis_y[1]
+                # A tongue: a low hill that grows with the opening, on a floor of its own, however the lip curves.
                 hill = hill_height * np.sqrt(max(1 - (place / 0.85) ** 2, 0.0))
-                tongue = tongue_share * _unit((hill - dl) / tongue_edge + 0.5)
-                shade = 1.0 if mouth.flat else 0.6 + 0.4 * _unit(1 - dl / max(hill, 1.0))
+                up = max(arc[2] + widest - t, 0.0)
+                tongue = tongue_share * _unit((hill - up) / tongue_edge + 0.5)
+                shade = 1.0 if mouth.flat else 0.6 + 0.4 * _unit(1 - up / max(hill, 1.0))
                 r = (mouth.cavity[0] * dim + tongue * (mouth.tongue[0] * shade - mouth.cavity[0] * dim)) * mouth.light
                 g = (mouth.cavity[1] * dim + tongue * (mouth.tongue[1] * shade - mouth.cavity[1] * dim)) * mouth.light
                 b = (mouth.cavity[2] * dim + tongue * (mouth.tongue[2] * shade - mouth.cavity[2] * dim)) * mouth.light
                 if mouth.has_teeth:  # an even row under the upper lip, attached to the skull
-                    dx, dy = still[i, j, 0] - mouth.middle[0], still[i, j, 1] - mouth.middle[1]
-                    s = dx * mouth.axis_x[0] + dy * mouth.axis_x[1]
-                    t = dx * mouth.axis_y[0] + dy * mouth.axis_y[1]
                     inward = t - ((arc[0] * s + arc[1]) * s + arc[2])
                     arch = _unit(1 - (place / 0.80) ** 4)
                     white = teeth_share * _unit((band * arch - inward) * teeth_edge + 0.5) * min(arch * 3, 1.0)

@@ -55,12 +55,18 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
     across = np.abs(s) / (0.5 * width + style.beside * height)
     edge = np.clip(1 - across**style.square, 0, 1) ** 0.5
     hole = (t > u - upward * edge) & (t < low + style.under * height * edge) & (edge > 0)
+    bare = np.ones(hole.shape, np.float32)
     if lids.brow is not None:
         order = np.argsort(lids.brow[0])
         brow = np.interp(s, lids.brow[0][order], lids.brow[1][order]) + brow_half
-        free = t > np.minimum(brow, u - 0.10 * height)
+        limit = np.minimum(brow, u - 0.10 * height)
+        free = t > limit
         hole &= free
         seen &= free
+    if lids.brow is not None and kind == "human":
+        # Between brow and lid a socket's shade gives way softly, or an arc would be seen below the brow.
+        bare = np.clip((t - limit) / np.clip(0.9 * (u - limit), 1e-3, 0.4 * height), 0, 1).astype(np.float32)
+        bare = np.where(t > u, 1.0, bare * bare * (3 - 2 * bare)).astype(np.float32)
     if nose is not None:
         for x, y in nose:
             around = np.hypot(np.arange(x0, x1) - x, np.arange(y0, y1)[:, None] - y) < 0.22 * width
@@ -109,12 +115,7 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
         near = (np.abs(s) < 0.75 * width) & (t > u - height) & (t < low + 0.7 * height)
         zone = (np.abs(s) < 0.5 * width + 0.8 * height) & (t > u - max(lids.above, 0.6 * height)) & (t < low)
         hole = with_lash_tips(patch, hole, zone, near & ~hole & seen)
-    filled = fill_with_skin(patch, hole, seen, bright_strokes=style.glows, strange=hair)
-    # Only what is clearly darker than skin is a lash.
-    darker = filled - patch.astype(np.float32)
-    clearly = np.clip((darker.mean(-1, keepdims=True) - 6) / 14, 0, 1) * hole[..., None]
-    ink = np.clip(darker * clearly, 0, 255).astype(np.uint8)
-
+    filled = fill_with_skin(patch, hole, seen, bright_strokes=style.glows, strange=hair, furry=kind == "animal")
     rim = (np.abs(s) < 0.5 * width) & (t > u - 0.15 * height) & (t < low + 0.1 * height)
     colours = patch[rim] if rim.any() else patch.reshape(-1, 3)
     luminance = colours @ np.array([0.3, 0.59, 0.11])
@@ -122,5 +123,14 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
     if style.glows:
         luminance, share = -luminance, 35
     line = np.median(colours[luminance <= np.percentile(luminance, share)], axis=0).astype(np.uint8)
-    plate = cv2.convertScaleAbs(filled)
+    # Only what is clearly darker than skin is a lash; beyond the corners, where nothing moves, only strokes as dark as
+    # the lash line: the shade of a nose or a socket is none.
+    darker = filled - patch.astype(np.float32)
+    clearly = np.clip((darker.mean(-1) - 6) / 14, 0, 1) * hole
+    strength = darker.mean(-1) / max(float((filled[rim] if rim.any() else filled).mean() - line.mean()), 20.0)
+    beyond = np.clip((np.abs(s) / width - 0.5) / 0.06, 0, 1)
+    if kind == "human":
+        clearly *= 1 - beyond * (1 - np.clip((strength - 0.5) / 0.3, 0, 1))
+    ink = np.clip(darker * clearly[..., None], 0, 255).astype(np.uint8)
+    plate = cv2.convertScaleAbs(patch + bare[..., None] * (filled - patch))
     return LidSkin(np.array([x0, y0], np.float32), patch, plate, ink, line)

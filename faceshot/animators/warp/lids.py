@@ -18,6 +18,7 @@ __all__ = ["Lids"]
 COLUMNS = 128
 _REACH = 0.75  # half-width of the column table in eye widths
 _SIDE = 0.62  # half-width of what is redrawn
+_STEEPEST = 2.0
 
 
 class Lids:
@@ -60,6 +61,9 @@ class Lids:
         self.upper = (up - style.pad_up * height * bump).astype(np.float32)
         self.lower = (low + style.pad_down * height * bump).astype(np.float32)
         self.height = max(float((self.lower - self.upper).max()), 1e-3)
+        # (columns, 2) by how much either lid's edge is thicker down the eye than across itself.
+        slopes = np.gradient(np.stack([self.upper, self.lower], -1), s, axis=0)
+        self.steepness = np.minimum(np.hypot(1, slopes), _STEEPEST).astype(np.float32)
         # Lids of a tall eye do not meet along its whole depth: that would be a hook, not a line.
         self._depth = np.float32(np.clip(1.25 - 0.35 * self.height / self.width, 0.6, 1.0))
         self.meet_at(style.share)

@@ -18,12 +18,14 @@ from scipy.sparse.linalg import splu
 
 from faceshot.animators.warp.frame import F64, FaceFrame, as_float32
 from faceshot.animators.warp.grid import Grid
+from faceshot.animators.warp.kernels import share_without_fold
 from faceshot.animators.warp.lips import LipLine
 from faceshot.types import Float32, UInt8
 
 __all__ = ["LOWER_LIP", "Operator", "build_operator", "face_grid"]
 
 _FOLLOW, _REST_EYES, _REST_OUTSIDE, _SLOPE = 1000.0, 20.0, 10.0, 2e-3
+_LEAST_AREA = 0.06  # share of its area that a cell keeps at least
 _UPPER_LIP = (49, 50, 51, 52, 53, 61, 62, 63)
 _FACING = ((49, 59), (50, 58), (51, 57), (52, 56), (53, 55), (61, 67), (62, 66), (63, 65))
 LOWER_LIP = (55, 56, 57, 58, 59, 65, 66, 67)
@@ -39,6 +41,8 @@ class Operator:
         upper: (n, rows, columns) float32, the sheet that is right above the lip line.
         lower: (n, last - first, columns) the same for below the line, of the rows in which it differs.
         parted: these first and last (not included) rows.
+        shown: (2, rows - 1, columns - 1) uint8, the cells of the upper and the lower sheet that are seen, without the
+            lips themselves.
     """
 
     grid: Grid
@@ -46,6 +50,19 @@ class Operator:
     upper: Float32
     lower: Float32
     parted: tuple[int, int]
+    shown: UInt8
+
+    def fields(self, delta_xy: Float32) -> tuple[Float32, Float32, np.float32]:
+        """(rows, columns, 2) of the upper and of the lower sheet, and the share of the motion that they are: all of it,
+        or as much as is possible without a fold."""
+        upper = self.upper_field(delta_xy)
+        lower = self.lower_field(delta_xy, upper)
+        share = 1.0
+        for field, seen in zip((upper, lower), self.shown, strict=True):
+            share = min(share, share_without_fold(field, seen, self.grid.pitch, _LEAST_AREA))
+        if share < 1:
+            upper, lower = upper * np.float32(share), lower * np.float32(share)
+        return upper, lower, np.float32(share)
 
     def upper_field(self, delta_xy: Float32) -> Float32:
         """(rows, columns, 2) displacement in pixels for landmark displacements (70, 2)."""
@@ -130,7 +147,7 @@ def build_operator(
         system = system + _REST_EYES * eyes.T @ eyes
     if len(controls) == 0:
         nothing = np.zeros((0, grid.rows, grid.columns), np.float32)
-        return Operator(grid, controls, nothing, nothing[:, :0], (0, 0))
+        return Operator(grid, controls, nothing, nothing[:, :0], (0, 0), _shown(grid, flat, lips))
     weights = splu(system.tocsc()).solve(_FOLLOW * follow.T.toarray())
     upper = lower = weights
     if lips is not None:
@@ -142,7 +159,19 @@ def build_operator(
     above, beneath = (as_float32((sheet * window).T).reshape(shape) for sheet in (upper, lower))
     differ = np.flatnonzero((above != beneath).any((0, 2)))
     first, last = (int(differ[0]), int(differ[-1]) + 1) if len(differ) else (0, 0)
-    return Operator(grid, controls, above, as_float32(beneath[:, first:last]), (first, last))
+    return Operator(grid, controls, above, as_float32(beneath[:, first:last]), (first, last), _shown(grid, flat, lips))
+
+
+def _shown(grid: Grid, flat: F64, lips: LipLine | None) -> UInt8:
+    """See `Operator.shown`."""
+    nodes = np.ones((2, grid.rows, grid.columns), bool)
+    if lips is not None:
+        within, below = lips.within(flat), lips.below(flat)
+        above = ~within | (below < -lips.lift[0] - grid.pitch)
+        beneath = ~within | (below > lips.lift[1] + grid.pitch)
+        nodes = np.stack([above, beneath]).reshape(nodes.shape)
+    cells = nodes[:, 1:, 1:] & nodes[:, :-1, 1:] & nodes[:, 1:, :-1] & nodes[:, :-1, :-1]
+    return cells.astype(np.uint8)
 
 
 def _controls(points: F64, visible: NDArray[np.bool_], frame: FaceFrame, lips: LipLine | None) -> NDArray[np.intp]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,8 @@ __all__ = ["fill_with_skin", "typical_skin", "with_lash_tips"]
 
 Mask = NDArray[np.bool_]
 _LUMINANCE = np.array([0.3, 0.59, 0.11], np.float32)
+_FUR_FROM = 1.0  # median of the fine texture around an eye, grey levels: smooth skin has less
+_FUR_EVEN = 3.6  # its strongest tenth in medians: more is edges
 
 
 def typical_skin(rgb: UInt8, ring: Mask) -> Float32:
@@ -23,7 +27,13 @@ def typical_skin(rgb: UInt8, ring: Mask) -> Float32:
 
 
 def fill_with_skin(
-    rgb: UInt8, hole: Mask, seen: Mask, *, bright_strokes: bool = False, strange: Mask | None = None
+    rgb: UInt8,
+    hole: Mask,
+    seen: Mask,
+    *,
+    bright_strokes: bool = False,
+    strange: Mask | None = None,
+    furry: bool = False,
 ) -> Float32:
     """(H, W, 3) float32: the picture with `hole` filled so that nobody sees where it was.
 
@@ -35,6 +45,7 @@ def fill_with_skin(
         seen: pixels whose colour means something (not clear, not a brow).
         strange: pixels whose colour is not to be continued into the hole.
         bright_strokes: whether the strokes to leave out are brighter than the skin, not darker.
+        furry: what is around the hole may be fur: its locks are laid into the hole as they are.
     """
     image = rgb.astype(np.float32)
     size = float(np.sqrt(max(hole.sum(), 1)))
@@ -58,6 +69,8 @@ def fill_with_skin(
     inside = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), max(0.02 * size, 0.8))[..., None]
     slow = slow + np.clip(2 * inside - 0.5, 0, 1) * (wall - slow)
     fine = _mirrored(image - slow, hole | (trusted < 0.5), ring, max(round(0.3 * size), 2))
+    if furry and _is_fur(image - slow, ring & (trusted > 0.5)):
+        fine = _with_locks(fine, image, trusted, hole, wall, size)
     # Beyond the hole the filling yields to the picture softly.
     reach = max(0.14 * size, 2.0)
     away = cv2.distanceTransform((~hole).astype(np.uint8), cv2.DIST_L2, 5)
@@ -102,6 +115,60 @@ def _harmonic(image: Float32, trusted: Float32, hole: Mask, size: float) -> Floa
         x = cv2.filter2D(x, -1, kernel, borderType=cv2.BORDER_REPLICATE)
         x += fixed * (edge - x)
     return np.asarray(cv2.resize(x, hole.shape[::-1], interpolation=cv2.INTER_CUBIC))
+
+
+def _is_fur(fine: Float32, where: Mask) -> bool:
+    """Whether a texture is rough all over: smooth skin is not, and scales are smooth but for their edges."""
+    kept = np.abs(fine[where])
+    if not kept.size:
+        return False
+    usual, strong = np.percentile(kept, [50, 90])
+    return bool(usual > _FUR_FROM and strong < _FUR_EVEN * usual)
+
+
+def _with_locks(fine: Float32, image: Float32, trusted: Float32, hole: Mask, wall: Float32, size: float) -> Float32:
+    """(H, W, 3) a texture with what is finer than an eye laid into a hole by shifting whole what lies beside it: fur
+    has a lie that a mirror would turn about.
+
+    The few shifts that bring most of it, and of the likest colour, are put together softly.
+    """
+    fur = (trusted > 0.5) & ~hole
+    slow, _ = _blurred(image, np.maximum(trusted * fur, 1e-4).astype(np.float32), max(0.12 * size, 1.0))
+    detail = (image - slow) @ _LUMINANCE  # its light only: colours are the wall's
+    limit = np.float32(3.0 * np.median(np.abs(detail[fur]))) if fur.any() else np.float32(1.0)
+    detail = limit * np.tanh(detail / limit)  # fur, not a spot or a whisker
+    ys, xs = np.nonzero(hole)
+    reach = np.array([np.ptp(xs) + 1, np.ptp(ys) + 1], np.float64)
+    soft = max(0.04 * size, 0.8)
+    shifted = []
+    for angle in np.linspace(0, 2 * np.pi, 16, endpoint=False):
+        for share in (0.3, 0.5, 0.75, 1.0):
+            along = np.array([np.cos(angle), np.sin(angle)])
+            x, y = np.rint(share * along * reach / max(float(np.abs(along).max()), 1e-6)).astype(int)
+            there = _shifted(fur.astype(np.uint8), x, y) > 0
+            if (there & hole).sum() > 0.05 * hole.sum():
+                unlike = float(np.abs(_shifted(slow, x, y) - wall).mean(-1)[there & hole].mean())
+                shifted.append((x, y, there, 1 / (1 + (unlike / 25) ** 2)))
+    need, locks = cv2.GaussianBlur(hole.astype(np.float32), (0, 0), max(0.02 * size, 0.8)), np.zeros_like(detail)
+    need = np.clip(2 * need - 0.5, 0, 1)
+    whole = need
+    for _ in range(8):
+        gains = [liking * float((need * there).sum()) for _, _, there, liking in shifted]
+        if not gains or max(gains) < 0.01 * hole.sum():
+            break
+        x, y, there, _ = shifted[int(np.argmax(gains))]
+        share = need * np.clip(2 * cv2.GaussianBlur(there.astype(np.float32), (0, 0), soft) - 1, 0, 1)
+        locks += share * _shifted(detail, x, y)
+        need = need - share
+    covered = (whole - need)[..., None]
+    return fine * (1 - covered) + locks[..., None]
+
+
+def _shifted(image: NDArray[Any], x: int, y: int) -> NDArray[Any]:
+    """An image whose pixel (row, column) is another's (row + y, column + x); 0 where that has none."""
+    size = image.shape[1], image.shape[0]
+    moved: NDArray[Any] = cv2.warpAffine(image, np.array([[1.0, 0, -x], [0, 1, -y]]), size, flags=cv2.INTER_NEAREST)
+    return moved
 
 
 def _mirrored(fine: Float32, missing: Mask, ring: Mask, band: int) -> Float32:

@@ -106,7 +106,7 @@ def test_roll_about_the_head_centre_is_a_similarity() -> None:
     motion = drive(who, turn_deg=(0, 0, 12)).head
     field = puppet.head.forward(motion, 0.0, 0.0)
     nodes = puppet.head.grid.nodes()
-    rigid = (puppet.head._member > 0.9999) & (np.abs(puppet.head._depth) < 1e-3)
+    rigid = (puppet.head._member > 0.9999) & (np.abs(puppet.head._q[..., 2]) < 1e-3)
     moved = nodes + field - puppet.frame.centre
     angle = np.radians(35) * np.tanh(np.radians(12) / np.radians(35))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from scipy.interpolate import PchipInterpolator
@@ -32,6 +33,46 @@ def test_a_hole_in_shaded_skin_is_filled_without_a_boundary() -> None:
     filled = fill_with_skin(eye, hole, np.ones_like(hole))
     assert np.abs(filled - skin).max() < 6
     assert np.abs(filled - skin)[~hole].mean() < 1
+
+
+def test_a_hole_in_fur_is_filled_with_the_fur_beside_it() -> None:
+    """As rough as around it, in the same lie; the same noise on smooth skin's scale, and hard edges, are no fur."""
+    rng = np.random.default_rng(5)
+    ys, xs = np.mgrid[0:120, 0:160]
+    noise = cv2.GaussianBlur(rng.normal(0, 1, (120, 160)), (0, 0), sigmaX=0.8, sigmaY=5.0)  # locks hang down
+    noise *= 12 / noise.std()
+    coat = np.clip(np.stack([180 + noise, 140 + noise, 90 + noise], -1), 0, 255).astype(np.uint8)
+    hole = ((xs - 80) / 30) ** 2 + ((ys - 60) / 18) ** 2 < 1
+    eye = coat.copy()
+    eye[hole] = (10, 10, 10)
+    filled = fill_with_skin(eye, hole, np.ones_like(hole), furry=True)
+    inside, outside = filled[52:68, 62:98, 0], coat[20:36, 62:98, 0].astype(float)
+    assert 0.6 < inside.std() / outside.std() < 1.3
+    across, down = np.abs(np.diff(inside, axis=1)).mean(), np.abs(np.diff(inside, axis=0)).mean()
+    assert across > 2 * down
+    assert abs(filled[hole].mean() - coat[hole].mean()) < 8
+    smooth = fill_with_skin(eye, hole, np.ones_like(hole))
+    assert smooth[52:68, 62:98, 0].std() < inside.std()
+
+
+def test_eyes_lie_flat_on_a_turned_head_and_nothing_else_hinders_it() -> None:
+    """The far eye keeps more of its width than on an even ball, and its outer corner goes where it went."""
+    who = character("anime")
+    frame, grid = face_frame(who), Grid.covering(0, 0, SIDE, SIDE, 6)
+    whole = np.ones((grid.rows, grid.columns), np.float32)
+    corners = safe_points(who)[[[36, 39], [42, 45]]]
+    turn = HeadMotion(np.radians(np.array([0, 22, 0], np.float32)))
+    widths, outer = [], []
+    for flat in (0.0, 0.7):
+        head = HeadField(frame, grid, whole, whole, None, eyes=corners, flat=(flat, 0.85))
+        moved = corners + grid.sample(head.forward(turn, 0.0, 0.0), corners.astype(np.float32))
+        lengths = np.linalg.norm(moved[:, 1] - moved[:, 0], axis=-1) / np.linalg.norm(
+            corners[:, 1] - corners[:, 0], axis=-1
+        )
+        widths.append(float(lengths.min()))
+        outer.append(moved[[0, 1], [0, 1]])
+    assert widths[1] > widths[0] + 0.05
+    assert np.abs(outer[1] - outer[0]).max() < 0.05 * frame.width
 
 
 def test_only_a_round_head_is_a_ball_and_its_outline_rests_while_it_turns() -> None:

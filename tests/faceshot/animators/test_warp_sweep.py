@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from faceshot.animators.warp import WarpAnimator
-from faceshot.animators.warp.kernels import slide_lids
+from faceshot.animators.warp.frame import face_frame
+from faceshot.animators.warp.kernels import share_without_fold, slide_lids
 from faceshot.animators.warp.springs import Springs
 from faceshot.character import bundled_names, open_character, resize
 from faceshot.puppeteer import MotionSettings, Puppeteer
@@ -17,6 +19,7 @@ from faceshot.range_control import Range
 from faceshot.topology import ARKIT_NAMES
 from faceshot.types import Character, Drive, FaceState, HeadMotion
 from tests.bench.contact_sheet import POSES
+from tests.faceshot.faces import labelled
 from tests.faceshot.performer import perform
 
 SIDE = 256
@@ -90,6 +93,18 @@ def least_area(field: np.ndarray, pitch: int) -> np.ndarray:
     return np.min(corners, axis=0)
 
 
+def test_share_without_fold_is_the_largest() -> None:
+    """Of random fields: a little more of them would fold, and so much does not."""
+    rng, seen = np.random.default_rng(3), np.ones((11, 14), np.uint8)
+    for strength in (0.5, 4.0, 30.0):
+        field = (strength * rng.standard_normal((12, 15, 2))).astype(np.float32)
+        share = share_without_fold(field, seen, 8, 0.06)
+        least = least_area(np.float32(share) * field, 8).min()
+        assert least > 0.059 and (share == 1 or (least < 0.061 and share > 0))
+    assert share < 0.3
+    assert share_without_fold(field, np.zeros_like(seen), 8, 0.06) == 1
+
+
 def whole_ranges() -> dict[str, FaceState]:
     """Every control by itself, from one end of its range to the other."""
     states = {f"{name} {v}": perform(**{name: v}) for name in ARKIT_NAMES for v in (0.35, 0.7, 1.0)}
@@ -148,8 +163,7 @@ class Folds:
         assert np.isfinite(turned).all(), pose
         assert least_area(turned, head.grid.pitch)[self.figure].min() > 0.03, pose
         delta = self.puppet.expression.displacements(drive.expression_xy)
-        upper = operator.upper_field(delta)
-        for field in (upper, operator.lower_field(delta, upper)):
+        for field in operator.fields(delta)[:2]:
             assert least_area(field, operator.grid.pitch)[self.outside].min() > 0.05, pose
 
 
@@ -163,6 +177,35 @@ def test_nothing_folds_anywhere(name: str) -> None:
             folds.check(pose, drive, swing)
     for pose, drive in of(who, whole_ranges() | mixtures(40), SETTINGS[""]).items():
         folds.check(pose, drive)
+
+
+@pytest.mark.parametrize("name", ["s0", "s22", "s23", "s25", "s30", "s40"])
+def test_no_shared_picture_folds(name: str, shared_media: Path) -> None:
+    """Pictures that nothing was tuned on: heads that touch the border, muzzles, faces in three quarters."""
+    rgb, points, visible, kind = labelled(name, shared_media)
+    rgba = np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])
+    who = resize(Character(name, rgba, points.astype(np.float32), visible.astype(bool), kind), SIDE)
+    animator = WarpAnimator()
+    animator.load(who)
+    folds = Folds(who, animator)
+    for pose, drive in of(who, EXTREMES | mixtures(10), SETTINGS[", stretched"]).items():
+        folds.check(pose, drive)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_landmarks_that_are_wrong_fold_nothing(seed: int) -> None:
+    """Each a tenth of the face's width off, any way: whatever the fields become, they go no further than they can."""
+    rng, who = np.random.default_rng(seed), resize(open_character("miso"), SIDE)
+    off = 0.1 * face_frame(who).width * rng.standard_normal((70, 2))
+    who = replace(who, points_xy=(who.points_xy + off).astype(np.float32))
+    animator = WarpAnimator()
+    animator.load(who)
+    folds = Folds(who, animator)
+    kept = []
+    for pose, drive in of(who, EXTREMES | mixtures(15), SETTINGS[""]).items():
+        folds.check(pose, drive)
+        kept.append(folds.puppet.operator.fields(folds.puppet.expression.displacements(drive.expression_xy))[2])
+    assert min(kept) < 1  # such landmarks do fold
 
 
 @pytest.mark.parametrize("name", bundled_names())
