@@ -10,8 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,9 @@ from numpy.typing import NDArray
 from faceshot.errors import LandmarkError
 from faceshot.image_evidence import Evidence, look
 from faceshot.landmarks import MatchedLandmarks
-from faceshot.shapes import MOUTHS_DIFFER, Shape, covariance, shapes
-from faceshot.topology import EYE_LEFT, EYE_RIGHT, N_POINTS
+from faceshot.shape_fit import OnOutline, Seen, solve, weights_of
+from faceshot.shapes import MOUTHS_DIFFER, shapes
+from faceshot.topology import BROW_LEFT, BROW_RIGHT, EYE_LEFT, EYE_RIGHT
 from faceshot.types import CharacterKind, UInt8
 
 __all__ = ["CLICKS", "MAX_CLICKS", "MIN_CLICKS", "RECOMMENDED", "AssistedFit", "fit", "parse_clicks"]
@@ -56,8 +56,10 @@ MIN_CLICKS: Final = 4
 MAX_CLICKS: Final = 9
 
 _CLICK_NOISE: Final = 0.006  # eye distances: a steady hand
-_TEMPER: Final = 6.0  # examples differ in more than the model knows, so how well one fits is taken with salt
-_SAME_KIND: Final = 0.4  # log odds of an example of the asked kind
+_EDGES: Final = {"left-jaw": "left", "right-jaw": "right"}
+_BROWS: Final = ("left-brow", "right-brow")
+_BROW_POINTS: Final = [*BROW_LEFT, *BROW_RIGHT]
+_BROWS_LEAST: Final = 0.095  # eye distances that brows may differ from the fit, at least
 _LOOKS: Final = 3  # each look at the picture starts where the one before ended
 _SURE: Final = 0.055  # eye distances of standard deviation at which the confidence is one half
 _FORM: Final = f"Name {MIN_CLICKS} to {MAX_CLICKS} of {', '.join(CLICKS)}, as in left-eye=120,80 right-eye=190,82 ..."
@@ -99,7 +101,8 @@ def parse_clicks(text: str) -> dict[str, tuple[float, float]]:
         try:
             x, y = (float(v) for v in value)
         except (TypeError, ValueError):
-            raise LandmarkError(f"The click {name}={value!r} is not x,y in pixels.", _FORM) from None
+            typed = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            raise LandmarkError(f"The click {name}={typed} is not x,y in pixels.", _FORM) from None
         if name in clicks:
             raise LandmarkError(f"{name} is clicked twice.", _FORM)
         clicks[name] = (x, y)
@@ -113,7 +116,8 @@ def check_clicks(clicks: Mapping[str, Sequence[float]], size_wh: tuple[int, int]
             near = difflib.get_close_matches(name, CLICKS, 1)
             raise LandmarkError(f"There is no click {name!r}.", f"Did you mean {near[0]}? {_FORM}" if near else _FORM)
     if not MIN_CLICKS <= len(clicks) <= MAX_CLICKS:
-        raise LandmarkError(f"{len(clicks)} clicks were given; {MIN_CLICKS} to {MAX_CLICKS} are needed.", _FORM)
+        given = "1 click was" if len(clicks) == 1 else f"{len(clicks)} clicks were"
+        raise LandmarkError(f"{given} given; {MIN_CLICKS} to {MAX_CLICKS} are needed.", _FORM)
     try:
         points = np.array(list(clicks.values()), float)
     except (TypeError, ValueError):
@@ -138,14 +142,6 @@ def check_clicks(clicks: Mapping[str, Sequence[float]], size_wh: tuple[int, int]
             )
 
 
-class Observation(NamedTuple):
-    """Something known about the landmarks: weights @ points = xy, give or take `deviation` eye distances."""
-
-    weights: Float  # (70,)
-    xy: Float  # (2,) px
-    deviation: float
-
-
 def fit(
     rgb: UInt8,
     clicks: Mapping[str, Sequence[float]],
@@ -168,14 +164,22 @@ def fit(
     """
     check_clicks(clicks, (rgb.shape[1], rgb.shape[0]))
     examples = [shape for name, shape in shapes().items() if name not in without]
-    known = [Observation(_weights(CLICKS[name]), np.array(xy, float), _CLICK_NOISE) for name, xy in clicks.items()]
-    face = _solve(known, examples, kind)
+    known = [_clicked(name, xy) for name, xy in clicks.items()]
+    face = solve(known, examples, kind)
     seen: dict[str, float] = {}
     if use_picture:
+        found: Mapping[str, Evidence] = {}
         for _ in range(_LOOKS):
-            found = look(rgb, face.points, frozenset(clicks), MOUTHS_DIFFER[kind])
+            start = face.points.copy()
+            # Where brows are is the least known of all: they are looked for around what everything else says of them
+            # and as far as that leaves open. From where they were seen before, they would creep away look by look.
+            others = {name: one for name, one in found.items() if name not in _BROWS}
+            without_brows = solve([*known, *_observations(others)], examples, kind)
+            start[_BROW_POINTS] = without_brows.points[_BROW_POINTS]
+            open_to = max(float(without_brows.deviation[_BROW_POINTS].mean()), _BROWS_LEAST)
+            found = look(rgb, start, frozenset(clicks), MOUTHS_DIFFER[kind], open_to)
             seen = {name: round(one.trust, 2) for name, one in found.items()}
-            face = _solve([*known, *_observations(found)], examples, kind)
+            face = solve([*known, *_observations(found)], examples, kind)
     confidence = 1 / (1 + (face.deviation / _SURE) ** 2)
     clicked = {point for name in clicks for point, weight in CLICKS[name].items() if weight == 1.0}
     confidence[sorted(clicked)] = 1.0
@@ -192,88 +196,16 @@ def fit(
     )
 
 
-class _Face(NamedTuple):
-    points: Float  # (70, 2) px
-    deviation: Float  # (70,) eye distances
-    visible: NDArray[np.bool_]
+def _clicked(name: str, xy: Sequence[float]) -> Seen | OnOutline:
+    place = np.array(xy, float)
+    if name in _EDGES:
+        return OnOutline(_EDGES[name], place, _CLICK_NOISE)
+    return Seen(weights_of(CLICKS[name]), place, _CLICK_NOISE)
 
 
-def _weights(mean: Mapping[int, float]) -> Float:
-    row = np.zeros(N_POINTS)
-    row[list(mean)] = list(mean.values())
-    return row
-
-
-def _observations(found: Mapping[str, Evidence]) -> list[Observation]:
+def _observations(found: Mapping[str, Evidence]) -> list[Seen]:
     return [
-        Observation(_weights({int(i): 1.0}), xy, float(one.deviation))
+        Seen(weights_of({int(i): 1.0}), xy, float(one.deviation))
         for one in found.values()
         for i, xy in zip(one.indices, one.points, strict=True)
     ]
-
-
-def _solve(known: Sequence[Observation], examples: Sequence[Shape], kind: CharacterKind) -> _Face:
-    rows = np.stack([one.weights for one in known])
-    seen = np.array([complex(*one.xy) for one in known])
-    noise = np.repeat([one.deviation**2 for one in known], 2)
-    posts, spreads, scores = [], [], []
-    for shape in examples:
-        full = covariance(shape.name)
-        scale, shift = _align(_complex(rows @ shape.points), seen, 1 / noise[::2])
-        target = (seen - shift) / scale
-        residual = np.stack([target.real, target.imag], axis=1) - rows @ shape.points
-        gain, deviation, score = _condition(shape.name, rows, noise, full, residual.reshape(-1))
-        face = _complex(shape.points + gain) * scale + shift
-        posts.append(np.stack([face.real, face.imag], axis=1))
-        spreads.append(deviation)
-        scores.append(score / _TEMPER + (_SAME_KIND if shape.kind == kind else 0.0))
-    share = np.exp(np.array(scores) - max(scores))
-    share /= share.sum()
-    points = np.tensordot(share, np.array(posts), axes=1)
-    unit = float(np.linalg.norm(points[list(EYE_RIGHT)].mean(axis=0) - points[list(EYE_LEFT)].mean(axis=0)))
-    # Examples that disagree are as good a reason for doubt as the freedom that each of them has.
-    apart = np.tensordot(share, ((np.array(posts) - points) ** 2).sum(axis=-1), axes=1) / max(unit, 1e-6) ** 2
-    deviation = np.sqrt(np.tensordot(share, np.array(spreads) ** 2, axes=1) + apart)
-    same = np.array([s * (4.0 if e.kind == kind else 1.0) for s, e in zip(share, examples, strict=True)])
-    has = np.array([e.visible for e in examples], float)
-    return _Face(points, deviation, (same @ has) / same.sum() >= 0.5)
-
-
-def _complex(points: Float) -> NDArray[np.complex128]:
-    return points[:, 0] + 1j * points[:, 1]
-
-
-def _align(source: NDArray[np.complex128], target: NDArray[np.complex128], weights: Float) -> tuple[complex, complex]:
-    """Scale-and-turn and shift that lay `source` over `target` in weighted least squares."""
-    weights = weights / weights.sum()
-    middle, goal = weights @ source, weights @ target
-    a, b = source - middle, target - goal
-    scale = complex((weights * a.conj()) @ b) / max(float(weights @ np.abs(a) ** 2), 1e-12)
-    return scale, complex(goal - scale * middle)
-
-
-def _condition(name: str, rows: Float, noise: Float, full: Float, residual: Float) -> tuple[Float, Float, float]:
-    """What the residuals of the known combinations say of all points.
-
-    Returns:
-        (70, 2) deformation, (70,) standard deviation that is left, and the log likelihood of the residuals.
-    """
-    gain, deviation, lower, inverse = _gain(name, rows.tobytes(), noise.tobytes(), len(rows))
-    score = -0.5 * float(residual @ inverse @ residual) - float(np.log(np.diag(lower)).sum())
-    return (gain @ residual).reshape(N_POINTS, 2), deviation, score
-
-
-@lru_cache(maxsize=256)
-def _gain(name: str, rows_data: bytes, noise_data: bytes, count: int) -> tuple[Float, Float, Float, Float]:
-    """The part of `_condition` that does not depend on where the points are: dragging a click asks for it each time."""
-    rows = np.frombuffer(rows_data).reshape(count, N_POINTS)
-    noise = np.frombuffer(noise_data)
-    full = covariance(name)
-    wide = np.kron(rows, np.eye(2))
-    cross = full @ wide.T
-    inner = wide @ cross + np.diag(noise)
-    lower = np.linalg.cholesky(inner)
-    inverse = np.linalg.inv(inner)
-    gain = cross @ inverse
-    left = np.maximum(np.diag(full) - (gain * cross).sum(axis=1), 0)
-    return gain, np.sqrt(left.reshape(N_POINTS, 2).mean(axis=1)), lower, inverse

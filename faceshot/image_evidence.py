@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -29,6 +29,12 @@ UNIT: Final = 96.0
 _WIDE, _HIGH, _EYES_AT = 3.4, 3.6, 1.15  # the view in eye distances; the eyes' height in it
 _MIN_TRUST: Final = 0.45
 _MOUTHS_DIFFER: Final = 0.2
+_BROWS_DIFFER: Final = 0.095
+_ASIDE, _DOWN = np.arange(-0.24, 0.241, 0.03), np.arange(-0.24, 0.241, 0.02)
+"""Steps in which brows are moved, in eye distances."""
+_ASKEW: Final = 0.15
+"""How far the two may be moved differently aside."""
+_PRICE: Final = 0.125
 _FADED: Final = 0.72
 """Share of its usual clearness at which the line of a mouth has ended."""
 
@@ -68,7 +74,11 @@ class _View:
 
 
 def look(
-    rgb: UInt8, points: Float, clicked: frozenset[str], mouths_differ: float = _MOUTHS_DIFFER
+    rgb: UInt8,
+    points: Float,
+    clicked: frozenset[str],
+    mouths_differ: float = _MOUTHS_DIFFER,
+    brows_differ: float = _BROWS_DIFFER,
 ) -> Mapping[str, Evidence]:
     """What the picture says about a face whose landmarks are roughly known.
 
@@ -77,6 +87,7 @@ def look(
         points: (70, 2) landmarks, px.
         clicked: names of `faceshot.assisted.CLICKS` that are known already; less is searched around those.
         mouths_differ: how widely a mouth's width may differ from that of `points`, see `faceshot.shapes`.
+        brows_differ: how far brows may be from `points`, as a standard deviation in eye distances.
 
     Returns:
         By part; parts about which it says nothing are left out.
@@ -91,9 +102,7 @@ def look(
             found[name] = eye
     if (mouth := _mouth(view, local, clicked, mouths_differ)) is not None:
         found["mouth"] = mouth
-    for name, brow in (("left-brow", BROW_LEFT), ("right-brow", BROW_RIGHT)):
-        if (seen := _brow(view, local, brow)) is not None:
-            found[name] = seen
+    found |= _brows(view, local, brows_differ)
     return found
 
 
@@ -114,11 +123,15 @@ def _make_view(rgb: UInt8, points: Float) -> _View | None:
     return _View(light, origin, turn)
 
 
-def _sample(field: Float, points: Float) -> Float:
+def _sample(field: NDArray[Any], points: Float) -> Float:
     x, y = (np.ascontiguousarray(points[..., axis], np.float32) for axis in (0, 1))
     shape = x.shape
     got = cv2.remap(
-        field.astype(np.float32), x.reshape(-1, 1), y.reshape(-1, 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        np.asarray(field, np.float32),
+        x.reshape(-1, 1),
+        y.reshape(-1, 1),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(got, np.float64).reshape(shape)
 
@@ -167,9 +180,11 @@ def _eye(view: _View, local: Float, ring: tuple[int, ...], pupil: int, clicked: 
         scaled = points * np.exp(p[2:4])
         return scaled @ np.array([[c, s], [-s, c]]) + middle + p[:2]
 
+    across, down = (np.ascontiguousarray(grad[..., axis], np.float32) for axis in (0, 1))
+
     def contrast(p: Float) -> float:
         at = place(p, curve)
-        rise = _sample(grad[..., 0], at) * normal[:, 0] + _sample(grad[..., 1], at) * normal[:, 1]
+        rise = _sample(across, at) * normal[:, 0] + _sample(down, at) * normal[:, 1]
         return float(np.tanh(sign * rise / strong).mean())
 
     def cost(p: Float) -> float:
@@ -287,42 +302,74 @@ def _ends(u: Float, clear: Float, mouths_differ: float) -> tuple[float, float]:
     return ends[0], ends[1]
 
 
-def _brow(view: _View, local: Float, brow: tuple[int, ...]) -> Evidence | None:
-    """A stroke over the eye, dark or, as on many dogs, bright and broad, that ends on both sides; moved, turned and
-    scaled as a whole."""
-    rest = local[list(brow)]
-    t = np.linspace(0, len(brow) - 1, 17)
-    stroke = np.stack([np.interp(t, np.arange(len(brow)), rest[:, axis]) for axis in (0, 1)], axis=1)
+class _Stroke(NamedTuple):
+    """A brow moved by every step of a grid, at one size and lean."""
+
+    seen: Float  # (aside, down) how much of a stroke the picture shows there
+    price: Float  # (aside, down) of being there
+    places: Float  # (aside, down, 2) shifts, view
+    turn: Float  # (2, 2) size and lean
+
+
+def _brows(view: _View, local: Float, brows_differ: float) -> dict[str, Evidence]:
+    """Strokes over the eyes, dark or, as on many dogs, bright and broad, that end on both sides; moved, turned and
+    scaled as a whole. What one does the other does mirrored, nearly: a fold or an ear on one side leads neither
+    astray."""
+    sides = (("left-brow", BROW_LEFT, 1.0), ("right-brow", BROW_RIGHT, -1.0))
+    left, right = (_strokes(view, local[list(brow)], side, brows_differ) for _, brow, side in sides)
+    apart = (_ASIDE[:, None] - _ASIDE) ** 2 / _ASKEW**2  # on a head that is turned they are
+    scores = []
+    for one, other in zip(left, right, strict=True):
+        both = (one.seen - one.price)[:, None] + (other.seen - other.price)[None]
+        scores.append(both / 2 - _PRICE * apart[..., None])
+    if not scores:
+        return {}
+    best = max(range(len(scores)), key=lambda i: float(scores[i].max()))
+    row, other_row, column = np.unravel_index(int(scores[best].argmax()), scores[best].shape)
+    found = {}
+    for (name, brow, _), stroke, at in zip(
+        sides, (left[best], right[best]), ((row, column), (other_row, column)), strict=True
+    ):
+        clear = float(stroke.seen[at] - np.median(stroke.seen))
+        trust = float(np.clip(clear / 0.6, 0, 1))
+        if trust < 0.5:
+            continue
+        rest = local[list(brow)]
+        middle = _along(rest, 17).mean(axis=0)
+        moved = middle + stroke.places[at] + (rest - middle) @ stroke.turn
+        found[name] = Evidence(np.array(brow), view.to_picture(moved), 0.08 + 0.06 * (1 - trust), trust)
+    return found
+
+
+def _along(line: Float, count: int) -> Float:
+    t = np.linspace(0, len(line) - 1, count)
+    return np.stack([np.interp(t, np.arange(len(line)), line[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def _strokes(view: _View, rest: Float, side: float, brows_differ: float) -> list[_Stroke]:
+    """Every way in which a brow may lie; none if it has no length. `side` -1 moves and leans the other way round."""
+    stroke = _along(rest, 17)
     middle = stroke.mean(axis=0)
     stroke = stroke - middle
     length = float(np.linalg.norm(stroke[-1] - stroke[0]))
     if length < 4:
-        return None
+        return []
     beyond = length * np.linspace(0.08, 0.22, 4)[:, None]
     ways = ((stroke[0], stroke[0] - stroke[4]), (stroke[-1], stroke[-1] - stroke[-5]))
     ends = np.vstack([end + beyond * way / max(float(np.linalg.norm(way)), 1e-6) for end, way in ways])
-    aside, down = (np.arange(-0.24, 0.241, step) for step in (0.03, 0.02))
-    moves = np.stack(np.meshgrid(aside, down, indexing="ij"), axis=-1)
-    price_of_moving = (aside[:, None] / 0.09) ** 2 + (down[None] / 0.10) ** 2
-    best: tuple[float, float, Float] | None = None
+    places = UNIT * np.stack(np.meshgrid(side * _ASIDE, _DOWN, indexing="ij"), axis=-1)
+    moving = (_ASIDE[:, None] ** 2 + _DOWN[None] ** 2) / brows_differ**2
+    found = []
     for sign, narrow, wide, weight in ((1, 2.0, 8.0, 1.0), (-1, 4.0, 16.0, 0.9)):
-        field = np.tanh(sign * _valley(view, narrow, wide) / 0.045)
+        field = np.tanh(sign * _valley(view, narrow, wide) / 0.045).astype(np.float32)
         for size in (0.8, 1.0, 1.25):
             for tilt in (-0.1, 0.0, 0.1):
-                turn = size * np.array([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])
-                at = middle + moves[:, :, None] * UNIT
+                c, s = np.cos(tilt), side * np.sin(tilt)
+                turn = size * np.array([[c, s], [-s, c]])
+                at = middle + places[:, :, None]
                 inside = _sample(field, at + stroke @ turn).mean(axis=-1)
                 outside = _sample(field, at + ends @ turn).mean(axis=-1)
                 seen = weight * (inside - 0.6 * np.maximum(outside, 0))
-                price = price_of_moving + (np.log(size) / 0.22) ** 2 + (tilt / 0.12) ** 2
-                score = seen - 0.125 * price
-                row, column = np.unravel_index(int(score.argmax()), score.shape)
-                if best is None or score[row, column] > best[0]:
-                    clear = float(seen[row, column] - np.median(seen))
-                    moved = middle + UNIT * moves[row, column] + (rest - middle) @ turn
-                    best = float(score[row, column]), clear, moved
-    assert best is not None
-    trust = float(np.clip(best[1] / 0.6, 0, 1))
-    if trust < 0.5:
-        return None
-    return Evidence(np.array(brow), view.to_picture(best[2]), 0.08 + 0.06 * (1 - trust), trust)
+                price = _PRICE * (moving + (np.log(size) / 0.22) ** 2 + (tilt / 0.12) ** 2)
+                found.append(_Stroke(seen, price, places, turn))
+    return found

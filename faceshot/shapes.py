@@ -38,6 +38,7 @@ _BEND: Final = 0.11
 _BEND_REACH: Final = 6.0  # eye distances: bends are nearly straight within a face
 _PART_SHIFT, _PART_SCALE = 0.02, 0.09
 _WOBBLE, _WOBBLE_REACH = 0.04, 0.15
+_LIPS: Final = [*LIPS_OUTER, *LIPS_INNER]
 _SYMMETRY: Final = 0.4  # part of all deformation that is the same on both sides
 
 MOUTHS_DIFFER: Final[dict[CharacterKind, float]] = {
@@ -97,7 +98,9 @@ def covariance(name: str) -> Float:
     full = np.zeros((2 * N_POINTS, 2 * N_POINTS))
     full[0::2, 0::2], full[1::2, 1::2] = across, down
     full = _partly_symmetric(full)
-    for mode, deviation in _whole_face(mean):
+    lips = np.zeros(N_POINTS)
+    lips[_LIPS] = mean[_LIPS, 0] - mean[_LIPS, 0].mean()
+    for mode, deviation in [*_whole_face(mean), (np.outer(lips, [1, 0]), MOUTHS_DIFFER[shapes()[name].kind])]:
         flat = mode.reshape(-1)
         full += deviation**2 * np.outer(flat, flat)
     return full

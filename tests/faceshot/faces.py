@@ -13,7 +13,17 @@ from faceshot.assisted import CLICKS
 from faceshot.pictures import read_picture
 from faceshot.types import Character, UInt8
 
-__all__ = ["LABELLED", "Labelled", "clicks_on", "crossing", "drawn_face", "eye_distance", "labelled", "near_eyes"]
+__all__ = [
+    "LABELLED",
+    "Labelled",
+    "clicks_as_asked",
+    "clicks_on",
+    "crossing",
+    "drawn_face",
+    "eye_distance",
+    "labelled",
+    "near_eyes",
+]
 
 FOLDER = Path(__file__).resolve().parent.parent / "data" / "landmarks"
 LABELLED = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -41,6 +51,23 @@ def clicks_on(points: np.ndarray, names: tuple[str, ...]) -> dict[str, tuple[flo
         x, y = sum(weight * np.asarray(points[i], float) for i, weight in CLICKS[name].items())
         found[name] = (float(x), float(y))
     return found
+
+
+def edge_beside_nose(points: np.ndarray, side: str) -> tuple[float, float]:
+    """Where the outline is as high as the tip of the nose, which is where the page asks for a click."""
+    across = points[42:48].mean(axis=0) - points[36:42].mean(axis=0)
+    height = points @ np.array([-across[1], across[0]])
+    outline = list(range(9)) if side == "left" else list(range(16, 7, -1))
+    at = np.interp(height[30], np.maximum.accumulate(height[outline]), np.arange(9))
+    x, y = (np.interp(at, np.arange(9), points[outline, axis]) for axis in (0, 1))
+    return float(x), float(y)
+
+
+def clicks_as_asked(points: np.ndarray, names: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """Where somebody with a steady hand clicks who reads the questions: nobody knows which point of an outline is the
+    third."""
+    edges = {"left-jaw": edge_beside_nose(points, "left"), "right-jaw": edge_beside_nose(points, "right")}
+    return {name: edges.get(name, xy) for name, xy in clicks_on(points, names).items()}
 
 
 def eye_distance(points: np.ndarray) -> float:

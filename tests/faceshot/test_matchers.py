@@ -78,7 +78,7 @@ def test_a_picture_of_one_colour():
 
 def test_wrong_clicks_are_not_passed_over(ada):
     rgb, points = ada
-    with pytest.raises(LandmarkError, match="1 clicks were given"):
+    with pytest.raises(LandmarkError, match="1 click was given"):
         place_landmarks(rgb, Request(clicks=clicks_on(points, ("nose",))))
 
 

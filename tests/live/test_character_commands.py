@@ -189,7 +189,7 @@ def test_what_is_there_already_is_not_replaced(tmp_path, capsys, woman):
         (("--matcher", "magic"), 2, "file, mediapipe, diffusion, fit"),
         (("--matte", "grabkut"), 2, "Did you mean grabcut?"),
         (("--matte-threshold", "3"), 2, "less than or equal to 1"),
-        (("--clicks", "nose=1,2"), 1, "1 clicks were given"),
+        (("--clicks", "nose=1,2"), 1, "1 click was given"),
         (("--clicks", "nose"), 1, "left-eye=120,80"),
         (("--matcher", "fit"), 1, "no clicks were given"),
         (("-o", "out.png"), 1, ".faceshot"),

@@ -11,8 +11,8 @@ const PLACES = {
   nose: ["The tip of the nose", 31, 37],
   mouth: ["The middle of the mouth", 32, 48],
   chin: ["The lowest point of the chin", 32, 58],
-  "left-jaw": ["The left edge of the face, a third of the way from the eyes down to the chin", 10, 38],
-  "right-jaw": ["The right edge of the face, a third of the way from the eyes down to the chin", 54, 38],
+  "left-jaw": ["The left edge of the face, about as high as the tip of the nose", 10, 37],
+  "right-jaw": ["The right edge of the face, about as high as the tip of the nose", 54, 37],
   "mouth-left": ["The left corner of the mouth", 24, 46],
   "mouth-right": ["The right corner of the mouth", 40, 46],
 };
