@@ -7,7 +7,8 @@
     POST /api/edit/ID/cut                  {landmarks, "cut": 0.5} -> the picture with its background cut away, WebP
     POST /api/edit/ID/fit                  {"clicks": {"left-eye": [x, y], ...}, "kind": "animal"} -> landmarks
     POST /api/edit/ID/preview              {landmarks, "motions": ["blink", ...]} -> frames as one picture
-    POST /api/edit/ID/save                 {landmarks, "name": "...", "cut": 0.5 or null} -> where it is now
+    POST /api/edit/ID/save                 {landmarks, "name": "...", "cut": 0.5 or null} -> where it is now, where the
+                                           old one is kept, whether somebody else had changed that
 
 Landmarks are {"landmarks": [[x, y] × 70], "visible": [true × 70], "kind": "animal"} in pixels of the picture. Nothing
 is written before `save`; that writes the whole file or nothing, and keeps the old one.
@@ -73,6 +74,7 @@ class _Document:
     fresh: bool = False  # made of a picture just now: nothing of it is kept anywhere yet
     matte: tuple[bytes, Matte] | None = None
     fitted: dict[str, Any] | None = None  # how the assisted fit came about, if there was one
+    stamp: tuple[int, int] | None = None  # of its file when it was read or written last
 
 
 class Editor:
@@ -192,9 +194,9 @@ class Editor:
         if about.get("matcher") == "fit" and document.fitted is not None:
             landmarks = {"matcher": "fit", **document.fitted}
             character = replace(character, provenance={**character.provenance, "landmarks": landmarks})
-        kept = await self._worker.run(_save, document, character, threshold)
-        answer = self._about(document)
-        return Json({**answer, "kept": kept.name if kept else None}, headers=_NO_STORE)
+        kept, changed = await self._worker.run(_save, document, character, threshold)
+        answer = {"kept": kept.name if kept else None, "changed": changed}
+        return Json({**self._about(document), **answer}, headers=_NO_STORE)
 
     # How it is done; these run in the worker.
 
@@ -286,8 +288,8 @@ def _bench(character: Character, path: Path) -> _Document:
         confidence = np.array(sure, float)
     else:
         confidence = np.ones(70)
-    matcher = str(about.get("matcher", "unknown"))
-    return _Document(secrets.token_urlsafe(9), character, path, True, np.clip(confidence, 0, 1), matcher, {})
+    matcher, id_ = str(about.get("matcher", "unknown")), secrets.token_urlsafe(9)
+    return _Document(id_, character, path, True, np.clip(confidence, 0, 1), matcher, {}, stamp=_stamp(path))
 
 
 def _changed(document: _Document, about: dict[str, Any]) -> Character:
@@ -358,7 +360,17 @@ def _webp(rgba: UInt8, exact: bool) -> bytes:
     return buffer.getvalue()
 
 
-def _save(document: _Document, character: Character, threshold: float | None) -> Path | None:
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Another file by that name has another one; None when there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def _save(document: _Document, character: Character, threshold: float | None) -> tuple[Path | None, bool]:
+    """Write it; where the file before is kept, and whether somebody else has changed that since it was read."""
     before = document.character
     moved = int((np.abs(character.points_xy - before.points_xy).max(axis=1) > 0.5).sum()) if document.placed else 70
     landmarks = character.provenance.get("landmarks")
@@ -376,8 +388,10 @@ def _save(document: _Document, character: Character, threshold: float | None) ->
             f"The folder {folder} cannot be made: {error.strerror or error}.",
             "Name another one in the environment: FACESHOT_CHARACTERS=/a/folder",
         ) from None
+    changed = _stamp(document.path) not in (None, document.stamp)
     kept = versions.save_version(character, document.path)
+    document.stamp = _stamp(document.path)
     document.character, document.placed, document.fresh, document.matte = character, True, False, None
     document.matcher = str(about.get("matcher", "manual"))
     document.confidence = np.ones(70)  # somebody has looked at every point
-    return kept
+    return kept, changed

@@ -1,14 +1,16 @@
 // Commands to the server. Every POST answers with the new state; every failure becomes an ApiError with a hint.
 
 export class ApiError extends Error {
-  constructor(message, hint = "", editor = false) {
+  constructor(message, hint = "", editor = false, gone = false) {
     super(message);
     this.hint = hint;
     this.editor = editor; // whether the landmark editor helps
+    this.gone = gone; // the server does not know what the address names, or not any more
   }
 }
 
-const GONE = ["The server does not answer.", "Start `faceshot live` again."];
+export const SILENT = "The server does not answer.";
+const GONE = [SILENT, "Start `faceshot live` again."];
 
 export async function get(path) {
   return request(path, {});
@@ -25,17 +27,17 @@ async function request(path, options) {
   } catch {
     throw new ApiError(...GONE);
   }
-  return answer(response.ok, await response.text());
+  return answer(response.status, await response.text());
 }
 
-function answer(ok, text) {
+function answer(status, text) {
   let value;
   try {
     value = JSON.parse(text);
   } catch {
     throw new ApiError("The server gave an answer that this page does not understand.", "Reload the page.");
   }
-  if (!ok) throw new ApiError(value.error ?? "The server refused.", value.hint, value.editor);
+  if (status >= 400) throw new ApiError(value.error ?? "The server refused.", value.hint, value.editor, status === 404);
   return value;
 }
 
@@ -48,7 +50,7 @@ export function upload(file, onProgress, path = "/api/picture") {
     xhr.onerror = () => reject(new ApiError(...GONE));
     xhr.onload = () => {
       try {
-        resolve(answer(xhr.status < 400, xhr.responseText));
+        resolve(answer(xhr.status, xhr.responseText));
       } catch (error) {
         reject(error);
       }

@@ -79,8 +79,9 @@ export class Model {
     return this.placed && this.print() !== this.saved;
   }
 
-  markSaved() {
-    this.saved = this.print();
+  // `print` is what was saved: a key may have moved a point since.
+  markSaved(print) {
+    this.saved = print;
     this.confidence = this.confidence.map(() => 1);
     this.tell("points");
   }
@@ -136,13 +137,12 @@ export class Model {
   }
 
   // All points at once, from a matcher; one step of history, or part of the last one.
-  replace({ landmarks, visible, confidence, matcher, kind }, { keepVisible = false, step = true } = {}) {
+  replace({ landmarks, visible, confidence, matcher }, { keepVisible = false, step = true } = {}) {
     if (step) this.begin();
     this.points = landmarks.map(([x, y]) => [x, y]);
     if (!keepVisible) this.visible = [...visible];
     this.confidence = [...confidence];
     this.matcher = matcher;
-    this.kind = kind;
     this.placed = true;
     this.tell("points");
   }

@@ -1,6 +1,6 @@
 // The landmark editor: opens a character, hands it to the desk and the cards, and saves it.
 
-import { ApiError, get, post } from "./api.js";
+import { ApiError, SILENT, get, post, upload } from "./api.js";
 import { $, setText } from "./dom.js";
 import { confirmation, failure } from "./toast.js";
 import { backgroundCard, kindCard, partsCard } from "./edit-cards.js";
@@ -13,13 +13,14 @@ import { makePreview } from "./edit-preview.js";
 const page = document.documentElement;
 const model = new Model();
 const desk = new Canvas(model, $("#canvas"), $("#loupe"));
-const guide = makeGuide(model, desk, failure);
-const preview = makePreview(model, failure);
+const guide = makeGuide(model, desk, failed);
+const preview = makePreview(model, failed);
 partsCard(model, desk);
 const kind = kindCard(model, guide);
-const background = backgroundCard(model, desk, failure, refresh);
-let opened = null;
+const background = backgroundCard(model, desk, failed, refresh);
+let opened = null; // the document; the guide and the cards have the same object
 let renamed = false;
+let source = null; // opens the same again
 
 const actions = {
   async tool(name) {
@@ -102,11 +103,36 @@ function told() {
   if (!opened || guide.active || !model.placed) return "";
   if (desk.tool === "square") return model.square ? "What LivePortrait animates: drag it, or a corner" : "Drag a square over what LivePortrait is to animate";
   if (desk.tool === "parts") return model.part ? "Drag inside to move, a corner to scale, the round handle to turn" : "Click a part of the face";
+  if (opened.fresh && model.matcher === "mediapipe" && !model.past.length) return "Does it not fit? The guide places all points by a few drags";
   if (model.chosen < 0) return matchMedia("(hover: none)").matches ? "Drag a point; pinch to zoom" : "Drag a point, or choose one and use the arrow keys";
   const sure = Math.round(model.confidence[model.chosen] * 100);
   return `Point ${model.chosen} · ${partOf(model.chosen).label.toLowerCase()} · ${sure} % sure`;
 }
 model.onChange(refresh);
+
+// A server that was started again knows nothing of what is on the desk: it is opened there once more, and nothing is lost.
+async function reopen() {
+  const found = await (opened.saved ? post("/api/edit/open", { spec: opened.file }) : source());
+  if (String(found.size_wh) !== String(opened.size_wh)) {
+    throw new ApiError(`${found.filename} is another picture now: ${found.size_wh.join("×")}, and was ${opened.size_wh.join("×")}.`, "Open it again; the points of this page do not fit it.");
+  }
+  opened.id = found.id;
+}
+
+async function failed(error) {
+  if (error.message === SILENT) {
+    const again = opened?.show ? "`faceshot live`" : `\`faceshot character edit … --port ${location.port}\``;
+    return failure(new ApiError(SILENT, `Start ${again} again and leave this page open: then save, and nothing is lost.`));
+  }
+  if (!error.gone || !opened) return failure(error);
+  try {
+    await reopen();
+    failure(new ApiError("The server was started again; what is on this page is open there again.", "Do that once more."));
+  } catch (other) {
+    if (!(other instanceof ApiError)) throw other;
+    failure(other);
+  }
+}
 
 function show(document_, picture) {
   opened = document_;
@@ -136,6 +162,7 @@ async function open(load, text) {
     const found = await load();
     const response = await fetch(`/api/edit/${found.id}/picture`);
     show(found, await createImageBitmap(await response.blob()));
+    source = load;
   } catch (error) {
     page.dataset.state = opened ? "ready" : "start";
     $("#start").hidden = Boolean(opened);
@@ -144,18 +171,7 @@ async function open(load, text) {
 }
 
 function take(file) {
-  const load = async () => {
-    let response;
-    try {
-      response = await fetch(`/api/edit/picture?filename=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
-    } catch {
-      throw new ApiError("The server does not answer.", "Start it again and reload this page.");
-    }
-    const value = await response.json();
-    if (!response.ok) throw new ApiError(value.error, value.hint);
-    return value;
-  };
-  return open(load, `Looking at ${file.name}`);
+  return open(() => upload(file, () => {}, "/api/edit/picture"), `Looking at ${file.name}`);
 }
 
 async function save() {
@@ -165,22 +181,28 @@ async function save() {
   await guide.settled();
   try {
     const body = { ...model.landmarks(), name: $("#name").value, matcher: model.matcher, cut: background.cut };
-    const answer = await post(`/api/edit/${opened.id}/save`, body);
+    const print = model.print();
+    const answer = await post(`/api/edit/${opened.id}/save`, body).catch(async (error) => {
+      if (!error.gone) throw error;
+      await reopen();
+      return post(`/api/edit/${opened.id}/save`, body);
+    });
     const cut = background.cut !== null;
-    opened = answer;
-    renamed = false;
-    model.markSaved();
+    Object.assign(opened, answer);
+    renamed = $("#name").value !== body.name;
+    model.markSaved(print);
     if (cut) {
       const response = await fetch(`/api/edit/${opened.id}/picture`);
       desk.picture = await createImageBitmap(await response.blob());
       background.open(opened);
     }
     history.replaceState(null, "", `/edit?spec=${encodeURIComponent(opened.file)}`);
-    confirmation(answer.kept ? `Saved ${opened.filename}. The old one is kept as ${answer.kept}` : `Saved ${opened.filename}`);
+    if (answer.changed) failure(new ApiError(`${opened.filename} had been changed by somebody else. Yours is saved.`, `Theirs is kept as ${answer.kept}.`));
+    else confirmation(answer.kept ? `Saved ${opened.filename}. The old one is kept as ${answer.kept}` : `Saved ${opened.filename}`);
     return true;
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    failure(error);
+    await failed(error);
     return false;
   } finally {
     page.dataset.state = "ready";
