@@ -701,6 +701,12 @@ def draw_mouth(
     teeth_edge = 1.0 if mouth.flat else 1.0 / max(1.0, 0.012 * mouth.width)
     teeth_share = _unit((open_by - 0.06) / 0.12)
     low_band = 0.15 * mouth.width
+    floor = -1e9  # where the mouth is lowest near its middle, as the teeth
+    for i in range(inner[1], inner[3]):
+        for j in range(inner[0], inner[2]):
+            if gap[i, j, 0] < 1 and abs(gap[i, j, 3]) < 0.4:
+                x, y = still[i, j, 0] - mouth.middle[0], still[i, j, 1] - mouth.middle[1]
+                floor = max(floor, x * mouth.axis_y[0] + y * mouth.axis_y[1] + gap[i, j, 2])
     for i in range(inner[1], inner[3]):
         for j in range(inner[0], inner[2]):
             cover = gap[i, j, 0]
@@ -717,7 +723,7 @@ def draw_mouth(
                 t = dx * mouth.axis_y[0] + dy * mouth.axis_y[1]
                 # A tongue: a low hill that grows with the opening, on a floor of its own, however the lip curves.
                 hill = hill_height * np.sqrt(max(1 - (place / 0.85) ** 2, 0.0))
-                up = max(arc[2] + widest - t, 0.0)
+                up = max(floor - t, 0.0)
                 tongue = tongue_share * _unit((hill - up) / tongue_edge + 0.5)
                 shade = 1.0 if mouth.flat else 0.6 + 0.4 * _unit(1 - up / max(hill, 1.0))
                 r = (mouth.cavity[0] * dim + tongue * (mouth.tongue[0] * shade - mouth.cavity[0] * dim)) * mouth.light

@@ -115,7 +115,7 @@ def make_lid_skin(rgba: UInt8, lids: Lids, kind: CharacterKind, brow_half: float
         near = (np.abs(s) < 0.75 * width) & (t > u - height) & (t < low + 0.7 * height)
         zone = (np.abs(s) < 0.5 * width + 0.8 * height) & (t > u - max(lids.above, 0.6 * height)) & (t < low)
         hole = with_lash_tips(patch, hole, zone, near & ~hole & seen)
-    filled = fill_with_skin(patch, hole, seen, bright_strokes=style.glows, strange=hair, furry=kind == "animal")
+    filled = fill_with_skin(patch, hole, seen, bright_strokes=style.glows, strange=hair, furry=kind in ("animal", "toy"))
     rim = (np.abs(s) < 0.5 * width) & (t > u - 0.15 * height) & (t < low + 0.1 * height)
     colours = patch[rim] if rim.any() else patch.reshape(-1, 3)
     luminance = colours @ np.array([0.3, 0.59, 0.11])
