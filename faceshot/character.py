@@ -395,7 +395,10 @@ def _check_points(landmarks: Any, size_wh: tuple[int, int]) -> Float32:
     outside = ~np.isfinite(points) | (points < -size) | (points > 2 * size)
     if outside.any():
         i = int(outside.any(axis=1).argmax())
-        raise ValueError(f"landmark {i} at {points[i].tolist()} is far outside the picture ({size_wh[0]}×{size_wh[1]})")
+        raise ValueError(
+            f"landmark {i} at {points[i].tolist()} is far outside the picture ({size_wh[0]}×{size_wh[1]}, "
+            f"at most {size_wh[0]} px beyond its left and right edges and {size_wh[1]} px beyond the others)"
+        )
     if np.ptp(points, axis=0).min() < 8:
         raise ValueError("the landmarks span less than 8 pixels")
     if len(points) == 68:

@@ -152,7 +152,7 @@ def place_landmarks(
         The landmarks, and what became of the matchers that were tried before.
 
     Raises:
-        LandmarkError: no matcher could place any; the message has one line for each.
+        LandmarkError: no matcher could place any; the message names each and why. Of a forced one its own hint.
     """
     if force is not None and force not in MATCHERS:
         near = difflib.get_close_matches(force, MATCHERS, 1)
@@ -175,6 +175,8 @@ def place_landmarks(
         except LandmarkError:
             raise  # what was given by hand is wrong: the user should know instead of getting another face
         except FaceshotError as error:
+            if force and error.hint:
+                raise LandmarkError(f"The matcher {name} failed: {error.message}", error.hint) from error
             attempts.append(Attempt(name, error.message.rstrip(".")))
     reasons = "; ".join(f"{attempt.matcher}: {attempt.outcome}" for attempt in attempts)
     raise LandmarkError(

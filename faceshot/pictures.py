@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import warnings
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def read_picture(source: Path | bytes, name: str = "") -> UInt8:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = _open(data)
     except Image.DecompressionBombError as bomb:
-        raise PictureError(f"{name} is too large: more than {MAX_MEGAPIXELS} megapixels.", "Scale it down.") from bomb
+        pixels = re.search(r"\d{6,}", str(bomb))  # Pillow stops before it gives the sides away
+        raise _too_large(name, f"{int(pixels[0]) // 1_000_000} megapixels" if pixels else "a bomb") from bomb
     except Exception as bad:  # on hostile input Pillow's plug-ins raise nearly anything
         raise PictureError(f"{name} is not a picture that can be read ({len(data)} bytes).", _CONVERT) from bad
     with image:
@@ -113,14 +115,18 @@ def _unsupported_kind(data: bytes) -> str:
 def _check_size(size_wh: tuple[int, int], name: str) -> None:
     width, height = size_wh
     if width * height > MAX_MEGAPIXELS * 1_000_000:
-        raise PictureError(
-            f"{name} is too large: {width}×{height}, at most {MAX_MEGAPIXELS} megapixels are allowed.",
-            "Scale it down; 1024 pixels on its longest side are plenty.",
-        )
+        raise _too_large(name, f"{width}×{height}")
     if min(width, height) < MIN_SIDE_PX:
         raise PictureError(
             f"{name} is too small: {width}×{height}, each side needs {MIN_SIDE_PX} pixels.", "Use a larger picture."
         )
+
+
+def _too_large(name: str, size: str) -> PictureError:
+    return PictureError(
+        f"{name} is too large: {size}, at most {MAX_MEGAPIXELS} megapixels are allowed.",
+        "Scale it down; 1024 pixels on its longest side are plenty.",
+    )
 
 
 def _to_rgba(image: Image.Image) -> UInt8:

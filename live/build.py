@@ -180,13 +180,19 @@ def build_tracker(config: Config, progress: MatchProgress = lambda stage, done, 
 
 def build_matcher(config: Config, keep: bool = False) -> Matcher:
     """The diffusion matcher; read at its first use. Raises `WeightsMissing` when it is not all there."""
-    from faceshot.diffusion_matcher import MatcherSettings, diffusion_matcher, parse_domain
+    from faceshot.diffusion_matcher import diffusion_matcher
+
+    return diffusion_matcher(folder=config.models.folder, keep=keep, **matcher_options(config))
+
+
+def matcher_options(config: Config) -> dict[str, Any]:
+    """Arguments of `diffusion_matcher`. Raises `GalleryError` for a part of a face that there is not."""
+    from faceshot.diffusion_matcher import MatcherSettings, parse_domain
 
     chosen = config.matching
     settings = MatcherSettings(k=chosen.k, domain=parse_domain(chosen.domain), repair=chosen.repair)
-    return diffusion_matcher(
-        chosen.backbone, chosen.gallery, settings, config.models.folder, chosen.device, chosen.dtype, keep
-    )
+    named = {name: getattr(chosen, name) for name in ("backbone", "gallery", "device", "dtype")}
+    return {**named, "settings": settings}
 
 
 def build_animator(

@@ -15,6 +15,7 @@ from faceshot.matte import MatteKind
 from faceshot.shapes import KINDS
 from faceshot.types import CharacterKind
 from live.commands import OK, print_json
+from live.config import Config
 from live.errors import ConfigError, LiveError
 from live.files import check_writable
 from live.progress import stage_bars
@@ -26,6 +27,7 @@ _UNSURE = 0.5
 
 
 def wish(
+    config: Config,
     landmarks: Path | None,
     clicks: str | None,
     matcher: str | None,
@@ -33,11 +35,10 @@ def wish(
     matte: str,
     threshold: float,
     keep_background: bool,
-    backbone: str | None = None,
-    gallery: str | None = None,
-    domain: str | None = None,
 ) -> Wish:
     """The options of `faceshot character new`, checked. Raises `ConfigError` for words that mean nothing."""
+    from live.build import matcher_options
+
     for what, word, words in (
         ("--kind", kind, KINDS),
         ("--matte", matte, get_args(MatteKind)),
@@ -55,18 +56,9 @@ def wish(
         matte=cast(MatteKind, matte),
         threshold=threshold,
         keep_background=keep_background,
-        diffusion=_diffusion(backbone, gallery, domain),
+        models=config.models.folder,
+        diffusion=matcher_options(config),
     )
-
-
-def _diffusion(backbone: str | None, gallery: str | None, domain: str | None) -> dict[str, Any]:
-    """Arguments of the diffusion matcher; what is not named keeps its default."""
-    from faceshot.diffusion_matcher import MatcherSettings, parse_domain
-
-    named: dict[str, Any] = {"backbone": backbone, "gallery": gallery}
-    if domain:
-        named["settings"] = MatcherSettings(domain=parse_domain(domain))
-    return {name: value for name, value in named.items() if value is not None}
 
 
 def character_new(image: Path, out: Path | None, wish: Wish, overwrite: bool, as_json: bool) -> int:

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from live.cli_gallery import gallery_app
+from live.cli_options import AS_JSON, BACKBONE, CONFIG, DOMAIN, GALLERY, SETTINGS, TRACKER, matching_options
 
 __all__ = ["app", "main"]
 
@@ -47,22 +48,7 @@ app = typer.Typer(
 models_app = typer.Typer(help="Model files: what there is, fetch them, check them.", no_args_is_help=True)
 character_app = typer.Typer(help="Character files.", no_args_is_help=True)
 
-CONFIG = typer.Option("--config", "-c", metavar="FILE", help="TOML file with settings; see configs/.")
-SETTINGS = typer.Option(
-    "--set", metavar="KEY=VALUE", help="One setting, e.g. motion.smoothing=0.7. Repeat for more. Options win over it."
-)
 ANIMATOR = typer.Option("--animator", metavar="KIND", help="What draws the character: warp, liveportrait, svd.")
-TRACKER = typer.Option(
-    "--tracker",
-    metavar="KIND",
-    help="auto, landmarker, facemesh; matching for a driver that is no human: a dog, a puppet, a drawing.",
-)
-GALLERY = typer.Option("--gallery", metavar="SPEC", help="Of the diffusion matcher: built-in, a file, or a name.")
-BACKBONE = typer.Option(
-    "--backbone", metavar="NAME", help="Of the diffusion matcher: sd15-ip (the paper's) or sd21-plain."
-)
-DOMAIN = typer.Option("--domain", metavar="NAME", help="Of the gallery, e.g. animal, or eyes=anime,mouth=animal.")
-AS_JSON = typer.Option("--json", help="Print JSON instead of text.")
 
 
 def _show_version(value: bool) -> None:
@@ -190,7 +176,7 @@ def render(
         "character.spec": character,
         "source.spec": drive,
         "animator.kind": animator,
-        **_matching_options(tracker, backbone, gallery, domain),
+        **matching_options(backbone, gallery, domain, tracker),
     }
     chosen = commands.read_config(config, settings, options)
     raise typer.Exit(commands.render(chosen, drive, out, overwrite, others or ()))
@@ -237,21 +223,10 @@ def landmarks(
     options: dict[str, object] = {
         "character.spec": character,
         "source.spec": drive,
-        **_matching_options(tracker, backbone, gallery, domain),
+        **matching_options(backbone, gallery, domain, tracker),
     }
     chosen = commands.read_config(config, settings, options)
     raise typer.Exit(matching_commands.landmarks(chosen, drive, out, style, size, overwrite))
-
-
-def _matching_options(
-    tracker: str | None, backbone: str | None, gallery: str | None, domain: str | None
-) -> dict[str, object]:
-    return {
-        "tracker.kind": tracker,
-        "matching.backbone": backbone,
-        "matching.gallery": gallery,
-        "matching.domain": domain,
-    }
 
 
 @app.command(short_help="Check this machine and say what cures what is missing.")
@@ -401,6 +376,8 @@ def character_new(
     domain: Annotated[str | None, DOMAIN] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE when it is there already.")] = False,
     as_json: Annotated[bool, AS_JSON] = False,
+    config: Annotated[Path | None, CONFIG] = None,
+    settings: Annotated[list[str] | None, SETTINGS] = None,
 ) -> None:
     """Make a character of any picture: landmarks by whatever is at hand, and the background cut away.
 
@@ -409,12 +386,15 @@ def character_new(
       faceshot character new me.jpg
       faceshot character new cat.png --kind animal --clicks "left-eye=120,80 right-eye=190,82 nose=155,120 chin=154,160"
       faceshot character new robot.png --landmarks points.json --keep-background
+      faceshot character new dog.jpg --matcher diffusion --domain animal --set matching.device=cpu
 
     Says which matcher placed the landmarks and how sure it is of each part; `faceshot character edit` puts them right.
     """
     from live import character_commands as body
+    from live import commands
 
-    wish = body.wish(landmarks, clicks, matcher, kind, matte, threshold, keep_background, backbone, gallery, domain)
+    chosen = commands.read_config(config, settings, matching_options(backbone, gallery, domain))
+    wish = body.wish(chosen, landmarks, clicks, matcher, kind, matte, threshold, keep_background)
     raise typer.Exit(body.character_new(image, out, wish, overwrite, as_json))
 
 

@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
+from live.cli_options import BACKBONE, CONFIG, SETTINGS, matching_options
+
 __all__ = ["gallery_app"]
 
 gallery_app = typer.Typer(help="Appearance galleries of the diffusion matcher.", no_args_is_help=True)
-
-CONFIG = typer.Option("--config", "-c", metavar="FILE", help="TOML file with settings; see configs/.")
-SETTINGS = typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. matching.device=cpu. Repeat for more.")
-BACKBONE = typer.Option("--backbone", metavar="NAME", help="sd15-ip (the paper's) or sd21-plain.")
 
 
 @gallery_app.command("build")
@@ -35,7 +33,7 @@ def gallery_build(
     """
     from live import commands, matching_commands
 
-    chosen = commands.read_config(config, settings, {"matching.backbone": backbone})
+    chosen = commands.read_config(config, settings, matching_options(backbone))
     raise typer.Exit(matching_commands.gallery_build(chosen, folder, out, mirror, overwrite))
 
 

@@ -25,6 +25,7 @@ TESTED_ELSEWHERE = {
     "live/__main__.py": "one line",
     "live/commands.py": "tests/live/test_cli.py runs the commands",
     "live/cli_gallery.py": "tests/live/test_matching_commands.py types its commands",
+    "live/cli_options.py": "tests/live/test_matching_commands.py types them; test_cli.py prints their help",
     "live/config_animators.py": "tests/live/test_config.py reads all tables",
     "live/devices.py": "tests/live/test_cli.py runs `faceshot devices`",
     "live/machine.py": "tests/live/test_doctor.py hands `diagnose` a made-up one; test_cli.py runs the real",

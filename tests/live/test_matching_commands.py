@@ -181,7 +181,15 @@ def test_a_new_character_by_the_diffusion_matcher(
     told = json.dumps(dict(made.provenance))
     assert '"anime"' in told and '"animal"' not in told and "sd21-plain" in told and '"t": 301' in told
     assert main([*new, *options, "--domain", "cubist", "--overwrite"]) == 1
-    assert "has no domain 'cubist'" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "has no domain 'cubist'" in told and "It has: animal, anime" in told  # the matcher's own hint
+    asked = [*new, *options, "--overwrite", "--set", "matching.device=cuda:7"]
+    assert main(asked) == 1
+    assert "device 'cuda:7'" in capsys.readouterr().err
+    assert main([*new, *options, "--overwrite", "--set", "matching.device=cpu", "--set", "matching.k=1"]) == 0
+    assert '"animal"' in json.dumps(dict(read_character(out).provenance))
+    made = read_character(out)
+    capsys.readouterr()
     assert main([*new, "--backbone", "sd15-ip", "--gallery", str(gallery), "--overwrite"]) == 1
     assert "faceshot models pull matching" in capsys.readouterr().err  # those weights are not here
     assert read_character(out).provenance == made.provenance
