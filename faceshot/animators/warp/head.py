@@ -97,14 +97,8 @@ class HeadField:
         sockets = flat[0] * _sockets(depth, local, corners, flat[1], grid.pitch)
         self._lay(local, away - depth)
         least = self._free_share() - 0.02
-        for share in (
-            1.0,
-            0.8,
-            0.6,
-            0.4,
-            0.2,
-            0.0,
-        ):  # eyes as flat as they can be without keeping the head from turning
+        # Eyes as flat as they can be without keeping the head from turning.
+        for share in (1.0, 0.8, 0.6, 0.4, 0.2, 0.0):
             self._lay(local, away - depth + share * sockets)
             if self._free_share() >= least:
                 break
