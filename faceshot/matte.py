@@ -38,6 +38,8 @@ _WORK: Final = 256
 """Longest side in pixels of the picture in which GrabCut works."""
 _FINE_WORK: Final = 448
 """The same for a character that is made once and kept."""
+_EARS: Final = 3.2
+"""How far above the middle of the face, in face heights, a figure may reach."""
 _SOFT: Final = 0.5
 """How much of the matte's range becomes the soft edge."""
 
@@ -205,7 +207,9 @@ def find_figure(
     below = down - frame.chin
     trunk = (below > 0) & (across < 0.55 * frame.width + 0.6 * np.maximum(below, 0))
     mask[((across / (0.85 * frame.width)) ** 2 + (down / (1.25 * frame.height)) ** 2 < 1) | trunk] = cv2.GC_PR_FGD
-    far = (across / (1.5 * frame.width)) ** 2 + (down / (1.9 * frame.height)) ** 2 > 1
+    # A character that is made once may have ears as long as its face; they are looked for above it, not beside it.
+    tall = np.where(down < 0, _EARS if work_px > _WORK else 1.9, 1.9)
+    far = (across / (1.5 * frame.width)) ** 2 + (down / (tall * frame.height)) ** 2 > 1
     mask[far & (down < frame.chin)] = cv2.GC_BGD
     hull = cv2.convexHull(((points[:27] + 0.5) * scale - 0.5).astype(np.int32))
     if work_px > _WORK and not (mask == cv2.GC_BGD).any():
