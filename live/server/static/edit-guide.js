@@ -16,6 +16,7 @@ const PLACES = {
   "mouth-left": ["The left corner of the mouth", 24, 46],
   "mouth-right": ["The right corner of the mouth", 40, 46],
 };
+const TOUCH = matchMedia("(hover: none)").matches;
 const EXTRA = ["mouth-left", "mouth-right"];
 
 export function makeGuide(model, desk, failure) {
@@ -47,7 +48,7 @@ export function makeGuide(model, desk, failure) {
     const [what, x, y] = PLACES[name];
     const left = document.clicks.min - desk.marks.length;
     setText($("#ask-what"), what);
-    setText($("#ask-how"), left > 0 ? `${desk.marks.length + 1} of 7: click it in the picture` : EXTRA.includes(name) ? "A better mouth: optional" : `${desk.marks.length + 1} of 7: each makes it better`);
+    setText($("#ask-how"), left > 0 ? `${desk.marks.length + 1} of 7: ${TOUCH ? "tap" : "click"} it in the picture` : EXTRA.includes(name) ? "A better mouth: optional" : `${desk.marks.length + 1} of 7: each makes it better`);
     const target = $("#ask-target");
     target.style.visibility = "visible";
     target.setAttribute("cx", x);

@@ -121,7 +121,8 @@ async function reopen() {
 
 async function failed(error) {
   if (error.message === SILENT) {
-    const again = opened?.show ? "`faceshot live`" : `\`faceshot character edit … --port ${location.port}\``;
+    const edit = `faceshot character edit ${opened?.saved ? opened.file : "…"} --port ${location.port}`;
+    const again = opened?.show ? "`faceshot live`" : `\`${edit}\``;
     return failure(new ApiError(SILENT, `Start ${again} again and leave this page open: then save, and nothing is lost.`));
   }
   if (!error.gone || !opened) return failure(error);
