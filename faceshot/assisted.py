@@ -1,8 +1,7 @@
 """The assisted fit: from 4 to 9 clicks on a face to all 70 landmarks, on any character, without a detector or torch.
 
-Every example of `faceshot.shapes` is laid over the clicks and deformed as far as they ask and as little as the rest
-allows (a Gaussian conditioned on the clicks); examples that fit better, and those of the same kind, count for more.
-Then the picture is asked (`faceshot.image_evidence`): what it says is added to the clicks, with its own uncertainty.
+The faces of `faceshot.shapes` are laid over the clicks (`faceshot.shape_fit`), then the picture is asked
+(`faceshot.image_evidence`): what it says is added to the clicks, with its own uncertainty.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ CLICKS: Final[dict[str, Mapping[int, float]]] = {
     "nose": {30: 1.0},
     "mouth": {62: 0.5, 66: 0.5},
     "chin": {8: 1.0},
-    "left-jaw": {2: 1.0},  # the edge of the face, a third of the way from the eyes down to the chin
+    "left-jaw": {2: 1.0},  # the edge of the face, anywhere between the eyes and the mouth
     "right-jaw": {14: 1.0},
     "mouth-left": {48: 1.0},
     "mouth-right": {54: 1.0},
@@ -181,7 +180,7 @@ def fit(
             seen = {name: round(one.trust, 2) for name, one in found.items()}
             face = solve([*known, *_observations(found)], examples, kind)
     confidence = 1 / (1 + (face.deviation / _SURE) ** 2)
-    clicked = {point for name in clicks for point, weight in CLICKS[name].items() if weight == 1.0}
+    clicked = {point for name in set(clicks) - set(_EDGES) for point, weight in CLICKS[name].items() if weight == 1.0}
     confidence[sorted(clicked)] = 1.0
     return MatchedLandmarks(
         points_xy=face.points.astype(np.float32),
