@@ -72,7 +72,14 @@ _FULL_AT: Final = 0.97
 
 # Full strength of what may be added to the expression, in face widths across and down. The image-left half, mirrored.
 _CONTROLS: Final[tuple[dict[tuple[int, ...], tuple[float, float]], ...]] = (
-    {(57, 66): (0, 0.1), (65, 67): (0, 0.085), (56, 58): (0, 0.085), (55, 59): (0, 0.055), (48, 60, 54, 64): (0, 0.02)},
+    {
+        (57, 66): (0, 0.1),
+        (65, 67): (0, 0.085),
+        (56, 58): (0, 0.085),
+        (55, 59): (0, 0.055),
+        (48, 60, 54, 64): (0, 0.02),
+        (6, 7, 8, 9, 10): (0, 0.06),  # a mouth opens with its jaw: without it, lower teeth would be left behind
+    },
     {(6, 7, 8, 9, 10): (0, 0.1)},
     {
         (48, 60): (-0.04, -0.05),
@@ -94,7 +101,8 @@ _NARROW, _OPEN = 0.4, 0.9
 _SWEEPS: Final = 3
 _ROUNDS: Final = 2
 _CLOSES_BY, _OPENS_BY = 0.4, 1.6  # of the performer's opening
-_TURNS_BY, _TURNS_OWN = 0.05, 0.5  # radians, and share of the performer's turn
+_TURNS_BY, _TURNS_OWN = 0.09, 0.5  # radians, and share of the performer's turn
+_LARGEST: Final = 1e4  # of what is believed of a file
 _TAKEN_BACK: Final = 0.65
 """How much of what the expression does to the head's readings is taken back when nothing says how sure the model is."""
 
@@ -219,7 +227,7 @@ class Response:
             bends = np.zeros((0, N_FEATURES + N_READINGS), np.float32)
         if not _are_lids(lids):
             lids = np.array([*LID_STEPS, np.nan], np.float32)
-        table, bends = np.clip(table, -100.0, 100.0), np.clip(bends, -100.0, 100.0)
+        table, bends = np.clip(table, -_LARGEST, _LARGEST), np.clip(bends, -_LARGEST, _LARGEST)
         return cls(table, bends, lids, character, frame, expression)
 
     def _seen(self, motion: F64) -> F64:
