@@ -101,8 +101,12 @@ _NARROW, _OPEN = 0.4, 0.9
 _SWEEPS: Final = 3
 _ROUNDS: Final = 2
 _CLOSES_BY, _OPENS_BY = 0.4, 1.6  # of the performer's opening
-_TURNS_BY, _TURNS_OWN = 0.09, 0.5  # radians, and share of the performer's turn
-_LARGEST: Final = 1e4  # of what is believed of a file
+_TURNS_BY, _TURNS_OWN = 0.05, 0.5  # radians, and share of the performer's turn
+_NODS_BACK: Final = 0.08  # radians, of what expressions do to the head's readings
+_STRONGEST: Final = 1e4
+"""Weight of a look, of what is believed: looks that contradict each other cancel out with large ones."""
+_USUAL: Final = np.array([0.8, 2.0, 2.0, 2.0])
+"""How far the readings of jaw (logits), pitch, yaw and roll (degrees) usually vary: standard deviations."""
 _TAKEN_BACK: Final = 0.65
 """How much of what the expression does to the head's readings is taken back when nothing says how sure the model is."""
 
@@ -198,6 +202,10 @@ class Response:
         own = np.maximum(np.diag(self._cross), 0.0)
         self._others = self._cross - np.diag(np.diag(self._cross))
         self._strength = own / (own * own + np.maximum(unsure[_FOR], 0.25) ** 2)
+        # What a tracker reads at random comes on top of what is drawn: less is drawn, so that the whole varies as the
+        # performer does.
+        self._share_of_jaw, *share_of_turn = 1.0 / np.sqrt(1.0 + (unsure[[0, 3, 4, 5]] / _USUAL) ** 2)
+        self._share_of_turn = np.array(share_of_turn)
         self._open = expression.mouth_is_open
         self._taken_back = self._sure_of_turns(unsure[3:])
 
@@ -227,13 +235,13 @@ class Response:
             bends = np.zeros((0, N_FEATURES + N_READINGS), np.float32)
         if not _are_lids(lids):
             lids = np.array([*LID_STEPS, np.nan], np.float32)
-        table, bends = np.clip(table, -_LARGEST, _LARGEST), np.clip(bends, -_LARGEST, _LARGEST)
+        table, bends = np.clip(table, -100.0, 100.0), np.clip(bends, -_STRONGEST, _STRONGEST)
         return cls(table, bends, lids, character, frame, expression)
 
     def _seen(self, motion: F64) -> F64:
         """(6,) readings of a motion's features, as the model has them (by `kinship`, its constant part made once)."""
         near = motion * _SCALES
-        alike = np.exp(self._scaled @ near - self._norms - 0.5 * float(near @ near))
+        alike = np.exp(np.minimum(self._scaled @ near - self._norms - 0.5 * float(near @ near), 0.0))
         return np.asarray(self._model_rest + self._weights @ motion + alike @ self._bends)
 
     def corrected(self, drive: Drive) -> Drive:
@@ -241,7 +249,8 @@ class Response:
         drive = replace(drive, lids=self._drawn_lids(drive.lids))
         delta = self._expression.displacements(drive.expression_xy)
         now = features(self._frame, delta, drive)
-        wanted = np.degrees(self._axes.T @ np.nan_to_num(drive.head.rotation.astype(np.float64)))
+        turned = self._axes.T @ np.nan_to_num(drive.head.rotation.astype(np.float64))
+        wanted = self._share_of_turn * np.degrees(turned)
         own = now[_POSE]
         most, least = _MOST.copy(), _LEAST.copy()
         opening = max(float(now[0]), 0.0)  # the lips' control opens by 0.1 face widths, as the feature's span is
@@ -253,7 +262,8 @@ class Response:
         gains = np.minimum((mouth, mouth, mouth, brows, min(brows, eyes)), 1.0)
         added = np.zeros(len(_FOR))
         # The head first, without what expressions do to its readings: it says how the expressions will be read.
-        turn = _within(self._straight @ wanted - own, own)
+        straight = _within(self._straight @ wanted - own, own)
+        turn = straight
         motion = now.copy()
         motion[_POSE] += turn
         for _ in range(_ROUNDS):
@@ -268,7 +278,8 @@ class Response:
             motion[_LID] += gains[_EYES] * added[_EYES] * (_WIDER / _SPANS[_LID])
             motion[_POSE] += turn
             rest_of_pose = self._seen(motion)[3:] - self._rest[3:] - self._turns @ motion[_POSE]
-            turn = _within(self._straight @ (wanted - self._taken_back * rest_of_pose) - own, own)
+            limit = _NODS_BACK / _SPANS[_POSE]
+            turn = straight - np.clip(self._straight @ (self._taken_back * rest_of_pose), -limit, limit)
             motion[_POSE] = own + turn
         added, turn = added * gains, turn * min(drive.gains[0], 1.0)
         lids = np.maximum(drive.lids + np.float32(_WIDER * added[_EYES]), np.minimum(drive.lids, np.float32(0.0)))
@@ -287,6 +298,8 @@ class Response:
         share = np.clip(np.nan_to_num(readings.astype(np.float64)), -1.0, 1.0)
         room = np.where(share > 0, np.maximum(_FULL_AT - self._rest_reading, 0.0), self._rest_reading)
         wanted = as_logit(self._rest_reading + share * room)
+        at_rest = float(as_logit(self._rest_reading[0]))
+        wanted[0] = at_rest + self._share_of_jaw * (wanted[0] - at_rest)
         missing = wanted - seen
         # Beyond both ends all readings are alike.
         missing = np.where(wanted <= _FLOOR, np.minimum(_FLOOR - seen, 0.0), missing)

@@ -91,6 +91,27 @@ def test_what_arrives_too_weak_is_made_stronger() -> None:
     assert wanted[1] - after[1] < 0.5 * (wanted[1] - before[1])
 
 
+def test_what_is_read_at_random_comes_on_top_so_less_is_drawn() -> None:
+    a_turn = drive(head=turned(pitch=0.1, yaw=0.2))
+    sure, unsure = (response(table(u)).corrected(a_turn).head.rotation for u in (0.2, 2.0))
+    assert 0.19 < sure[1] <= 0.2
+    assert unsure[0] == pytest.approx(0.1 / np.sqrt(2), rel=0.02) and 0.13 < unsure[1] < 0.15
+
+
+def test_looks_that_contradict_each_other_leave_the_resting_picture_alone() -> None:
+    made = table()
+    bends = np.zeros((2, N_FEATURES + N_READINGS), np.float32)
+    bends[1, YAW] = 0.1
+    bends[:, N_FEATURES + 4] = 3000.0, -3000.0
+    made[0, 4] -= (
+        Response.of(  # what the model has at rest is what is read there
+            replace(WHO, arrays={RESPONSE: made, BENDS: bends}), FRAME, _prepare(WHO).expression
+        )._seen(np.zeros(N_FEATURES))[4]
+        - made[-2, 4]
+    )
+    np.testing.assert_allclose(response(made, bends).corrected(drive()).head.rotation, 0, atol=1e-4)
+
+
 def test_what_the_tracker_hardly_sees_is_not_forced() -> None:
     weak = drive(smile(1.0), (0, 0.6, 0))
     sure, unsure = (response(table(u)).corrected(weak).expression_xy[48] for u in (0.2, 5.0))
@@ -223,11 +244,12 @@ def test_a_hostile_table_moves_nothing_far() -> None:
         assert (
             np.linalg.norm(corrected.expression_xy - drive(jaw(8.0)).expression_xy, axis=1).max() < 0.15 * FRAME.width
         )
-        assert np.abs(corrected.head.rotation - [0.1, 0.1, 0.0]).max() <= 0.11
+        assert np.abs(corrected.head.rotation - [0.1, 0.1, 0.0]).max() <= 0.15
 
 
 def test_controls_move_their_own_part() -> None:
     lips, chin, corners, brows = control_moves(FRAME)
     assert np.flatnonzero(np.abs(brows).sum(1)).tolist() == [17, 18, 19, 20, 21, 22, 23, 24, 25, 26]
-    assert not np.abs(lips[:48]).any() and not np.abs(corners[:48]).any()
+    assert np.flatnonzero(np.abs(lips[:48]).sum(1)).tolist() == [6, 7, 8, 9, 10]  # a mouth opens with its jaw
+    assert not np.abs(corners[:48]).any()
     assert np.abs(chin[8]).max() > 0 and not np.abs(chin[17:]).any()
