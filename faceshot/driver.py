@@ -237,12 +237,13 @@ def eye_openings(face: Float) -> Float:
     return gaps / np.maximum(widths, 1e-6)
 
 
-def measure(seen: Observation, neutral: Reference, last_gaze: Float | None = None) -> Float:
+def measure(seen: Observation, neutral: Reference, last_gaze: Float | None = None, *, as_read: bool = False) -> Float:
     """The motion vector (`faceshot.motion`) of one observation.
 
     Args:
         neutral: of the same kind.
         last_gaze: (4,) what to keep looking at while both eyes are nearly shut; straight ahead when None.
+        as_read: the head tilts as the tracker's own pose says, for characters that are drawn to be read the same.
     """
     if seen.points is None or seen.rigid is None or neutral.rigid is None:
         return _measure_shapes(seen, neutral)
@@ -250,9 +251,12 @@ def measure(seen: Observation, neutral: Reference, last_gaze: Float | None = Non
     face = fit.undo(seen.points)
     motion = rest()
     # In the head's own axes: a nod is a nod, however the camera stands.
-    # A tracker that measures the head's pose knows better how far it turns than few points and their guessed depth.
+    # A tracker that measures the head's pose knows better how far it turns than few points and their guessed depth; but
+    # a mouth that goes aside is a tilt to it, which the eyes know better.
     measured = seen.head is not None and seen.has_depth
     rotation = own_rotation(seen) if measured else fit.rotation
+    if measured and not as_read:
+        rotation = _level_with_eyes(rotation, seen.points, neutral.face)
     motion[ROTATION] = rotation_vector_from_matrix(neutral.pose.rotation.T @ rotation)
     motion[TRANSLATION] = ((fit.translation - neutral.pose.translation) / neutral.pose.scale)[:2]
     motion[SCALE] = np.log(max(fit.scale / neutral.pose.scale, 1e-3))
@@ -262,6 +266,20 @@ def measure(seen: Observation, neutral: Reference, last_gaze: Float | None = Non
     motion[SHAPES] = shapes_from_motion(motion) if seen.shapes is None else seen.shapes
     motion[READINGS] = readings(motion[SHAPES], None if seen.shapes is None else neutral.shapes)
     return motion
+
+
+_EYE_LINE: Final = np.zeros(N_POINTS)
+_EYE_LINE[[36, 39]], _EYE_LINE[[42, 45]] = -1.0, 1.0
+_ROLLED_BY: Final = np.radians(6.0)
+
+
+def _level_with_eyes(rotation: Float, points: Float, neutral_face: Float) -> Float:
+    """A head's rotation, rolled so that the line of the neutral eyes lies as that of the seen ones does."""
+    turned, there = rotation @ (_EYE_LINE @ neutral_face), _EYE_LINE @ points
+    roll = np.arctan2(there[1], there[0]) - np.arctan2(turned[1], turned[0])
+    roll = (roll + np.pi) % (2.0 * np.pi) - np.pi
+    limited = _ROLLED_BY * np.tanh(roll / _ROLLED_BY)
+    return matrix_from_rotation_vector(np.array([0.0, 0.0, limited])) @ rotation
 
 
 def _lids(face: Float, shapes: Float | None, neutral: Reference) -> Float:

@@ -38,7 +38,7 @@ from faceshot.range_control import (
     within,
 )
 from faceshot.rest_crops import Crops, RestCrops, rest_crops_of
-from faceshot.rest_pose import head_axes, rest_rotation, yaw_of
+from faceshot.rest_pose import RESPONSE, head_axes, rest_rotation, yaw_of
 from faceshot.retarget import Retargeter, face_frame, face_width
 from faceshot.topology import MIRROR_70
 from faceshot.types import Character, Drive, FaceState, Float32, HeadMotion, Square, UInt8
@@ -134,6 +134,7 @@ class Puppeteer:
         self._turn_at_rest = rest_rotation(character)
         self._axes = head_axes(character)
         self._yaw_at_rest = yaw_of(self._turn_at_rest)
+        self._is_calibrated = RESPONSE in character.arrays
         self._closing = closing_of(character)
         self._retargeter_key = None
 
@@ -231,7 +232,7 @@ class Puppeteer:
         if self._lost_s > _FORGET_S and not self._keeper.explicit:
             self._keeper.reset()
         neutral = self._keeper.step(seen, dt_s)
-        raw = measure(seen, neutral, self._gaze)
+        raw = measure(seen, neutral, self._gaze, as_read=self._is_calibrated)
         if not np.isfinite(raw).all():
             return None
         raw[LIDS], self._lids = _ahead(raw[LIDS], self._lids, dt_s), raw[LIDS].copy()

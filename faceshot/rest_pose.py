@@ -1,4 +1,4 @@
-"""How a character's head is turned in its picture."""
+"""What is known of a character's picture at rest: how the head is turned in it, and whether its reading is."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from faceshot.geometry import matrix_from_rotation_vector, rotation_vector_from_
 from faceshot.retarget import face_frame
 from faceshot.types import Character
 
-__all__ = ["as_provenance", "head_axes", "rest_rotation", "yaw_of"]
+__all__ = ["RESPONSE", "as_provenance", "head_axes", "rest_rotation", "yaw_of"]
 
 Float = NDArray[np.float64]
+
+RESPONSE: Final = "scale_free.response"
+"""Name of the array that says how trackers read a character; who has it was calibrated (`faceshot.calibration`)."""
 
 _YAW_MAX, _PITCH_MAX = np.radians(45.0), np.radians(25.0)
 _KEY: Final = "head_rotation"

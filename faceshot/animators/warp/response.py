@@ -10,6 +10,8 @@ Convention:
     Features are those of the drawn motion (`Expression.displacements`) in face widths along the face's own axes, lids,
     gaze, and the head's rotation in image axes, each divided by `_SPANS`, so that 1 is a strong motion.
     Readings are jawOpen, mouthSmile, browInnerUp (logits, see `as_logit`), then pitch, yaw, roll in degrees.
+    Rows of the array `RESPONSE` are the rest readings that the model says, the weights of the features, the rest
+    readings as measured, and what the model leaves unexplained (standard deviation).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import numpy as np
 
 from faceshot.animators.warp.expression import Expression
 from faceshot.animators.warp.frame import F64, FaceFrame, as_float32
-from faceshot.rest_pose import head_axes
+from faceshot.rest_pose import RESPONSE, head_axes
 from faceshot.types import Character, Drive, Float32, HeadMotion
 
 __all__ = [
@@ -41,9 +43,6 @@ __all__ = [
     "lids_meet_at",
 ]
 
-RESPONSE: Final = "scale_free.response"
-"""Name of a character's array (`Character.arrays`): rows are the rest readings that the model says, the weights of the
-features, the rest readings as measured, and what the model leaves unexplained (standard deviation)."""
 BENDS: Final = "scale_free.response_bends"
 """How readings bend away from the linear model: features of a look, then its weight for each reading, one look a row. A
 motion's reading has each look's weight by `kinship`."""
@@ -102,10 +101,10 @@ _SWEEPS: Final = 3
 _ROUNDS: Final = 2
 _CLOSES_BY, _OPENS_BY = 0.4, 1.6  # of the performer's opening
 _TURNS_BY, _TURNS_OWN = 0.05, 0.5  # radians, and share of the performer's turn
-_NODS_BACK: Final = 0.08  # radians, of what expressions do to the head's readings
+_NODS_BACK: Final = 0.12  # radians, of what expressions do to the head's readings
 _STRONGEST: Final = 1e4
 """Weight of a look, of what is believed: looks that contradict each other cancel out with large ones."""
-_USUAL: Final = np.array([0.8, 2.0, 2.0, 2.0])
+_USUAL: Final = np.array([0.6, 1.7, 1.7, 1.7])
 """How far the readings of jaw (logits), pitch, yaw and roll (degrees) usually vary: standard deviations."""
 _TAKEN_BACK: Final = 0.65
 """How much of what the expression does to the head's readings is taken back when nothing says how sure the model is."""
