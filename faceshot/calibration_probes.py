@@ -26,11 +26,11 @@ __all__ = ["first_round", "rig_state", "second_round"]
 
 F64 = NDArray[np.float64]
 
-_MIXED: Final = 60
+_MIXED: Final = 45
 """Probes of the rig."""
-_RECORDED: Final = (50, 25)
+_RECORDED: Final = (40, 20)
 """Probes of each bundled recording of people, which show how faces really move, in both rounds."""
-_GRINS: Final = 24
+_GRINS: Final = 16
 """Probes that show teeth, in the second round: mouths that are open although their jaws hardly are."""
 _CALM_AMONG: Final = 4  # every so many frames of a recording are candidates for its calm face
 _PLACED_BY: Final = [0, 8, 16, 27, 30, 36, 39, 42, 45, 48, 54]  # landmarks that say where a face is and how it stands

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -45,6 +47,21 @@ def test_a_nod_is_a_nod_however_the_camera_stands():
         motion = motion_of(perform(rotation, base=base), neutral)
         np.testing.assert_allclose(np.degrees(motion[ROTATION]), rotation, atol=0.5)
     np.testing.assert_allclose(neutral.face, NEUTRAL.face, atol=0.02)
+
+
+def posed(state, roll=0.0):
+    """The same with a tracker's own pose, tilted too far by so many degrees."""
+    head = np.eye(4, dtype=np.float32)
+    head[:3, :3] = matrix_from_rotation_vector(np.radians((0.0, 0.0, roll)))
+    return replace(state, head=head)
+
+
+@pytest.mark.parametrize("rolled", [-2.0, 2.0])
+def test_eyes_say_how_a_head_tilts_unless_it_is_to_be_read_the_same(rolled):
+    neutral = reference_from(observe(posed(perform())))
+    aside = posed(perform(mouthLeft=1.0, jawLeft=1.0), rolled)
+    tilt, as_read = (np.degrees(motion_of(aside, neutral, as_read=said)[ROTATION][2]) for said in (False, True))
+    assert abs(tilt) < 0.2 and as_read == pytest.approx(rolled, abs=0.01)
 
 
 @pytest.mark.parametrize("rotation", [(0, 0, 0), (10, 20, -10)])
