@@ -126,6 +126,9 @@ def within(motion: Float, limits: Limits) -> Float:
         if limit < 1:
             length = np.linalg.norm(delta[points], axis=1, keepdims=True)
             delta[points] *= _held(length, np.full_like(length, limit * reach)) / np.maximum(length, 1e-9)
+    # A calibrated character is drawn until it reads as is said here: what is held is read as less.
+    most = np.array([limits.mouth, limits.mouth, limits.brows])
+    out[READINGS] = np.where(most < 1, _held(motion[READINGS], most), motion[READINGS])
     return out
 
 

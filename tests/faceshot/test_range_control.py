@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from faceshot.errors import FaceshotError
-from faceshot.motion import DELTA, GAZE, LIDS, ROTATION, SHAPES, TRANSLATION, delta_of, rest
+from faceshot.motion import DELTA, GAZE, LIDS, READINGS, ROTATION, SHAPES, TRANSLATION, delta_of, rest
 from faceshot.puppeteer import MotionSettings, Puppeteer
 from faceshot.range_control import Limits, Measurement, Range, closing_of, in_range, mouth_gap, within
 from faceshot.topology import ARKIT_INDEX
@@ -97,6 +97,14 @@ def test_limits_hold_each_group_and_leave_the_others(share):
     assert delta_of(held)[20, 1] <= 0.14 * share and delta_of(held)[57, 1] == 0.5
     held = within(motion, Limits(mouth=share))
     assert delta_of(held)[57, 1] <= 0.40 * share and delta_of(held)[20, 1] == 0.5
+
+
+def test_limits_hold_what_a_calibrated_character_is_to_be_read_as():
+    motion = rest()
+    motion[READINGS] = 0.9, -0.8, 1.0
+    jaw, smile, brow = within(motion, Limits(mouth=0.3))[READINGS]
+    assert 0.25 < jaw <= 0.3 and -0.3 <= smile < -0.25 and brow == 1.0
+    np.testing.assert_allclose(within(motion, Limits(brows=0.5))[READINGS], (0.9, -0.8, 0.5 * np.tanh(2.0)))
 
 
 def test_limits_are_soft():
