@@ -84,7 +84,7 @@ def first_round(character: Character) -> list[Drive]:
     Each has some of the controls on top, so that what a control does can be told from what usually comes with it.
     """
     chance = np.random.default_rng(0)
-    moves = control_moves(face_frame(character))
+    moves = control_moves(face_frame(character), character.points_xy)
     mixed = [rig_state(_mixed(chance)) for _ in range(_MIXED)]
     probes = []
     for neutral, states in [(rig_state({}), mixed), *((calm, early) for calm, early, _ in _recordings())]:

@@ -80,14 +80,13 @@ _CONTROLS: Final[tuple[dict[tuple[int, ...], tuple[float, float]], ...]] = (
         (6, 7, 8, 9, 10): (0, 0.06),  # a mouth opens with its jaw: without it, lower teeth would be left behind
     },
     {(6, 7, 8, 9, 10): (0, 0.1)},
-    {
-        (48, 60): (-0.04, -0.05),
-        (54, 64): (0.04, -0.05),
-        (49, 59, 61, 67): (-0.018, -0.02),
-        (53, 55, 63, 65): (0.018, -0.02),
-    },
+    {(48, 60): (-0.04, -0.05), (54, 64): (0.04, -0.05)},
     {(21, 22): (0, -0.06), (20, 23): (0, -0.05), (19, 24): (0, -0.03), (17, 18, 25, 26): (0, -0.015)},
 )
+_TAKEN_ALONG: Final = {48: (49, 59, 61, 67), 54: (53, 55, 63, 65)}
+"""What mouth corners take along."""
+_FAR_ALONG: Final = ((0.0, 0.11), (1.0, 0.43))
+"""Face widths from the corner, and the share of its way: on the far side of a turned head lips are close together."""
 _LIPS, _CHIN, _CORNERS, _BROWS, _EYES = range(5)
 _FOR: Final = np.array([0, 0, 1, 2, 2])
 """The reading that each is there for; what it does to others is only reckoned with."""
@@ -187,7 +186,7 @@ class Response:
         self._norms = 0.5 * (self._scaled * self._scaled).sum(axis=1)
         self._rest, unsure = table[-2], table[-1]
         self._rest_reading = from_logit(self._rest[:3])
-        moves = control_moves(frame)
+        moves = control_moves(frame, expression.rest)
         self._flat_moves = moves.reshape(len(moves), -1)
         still = Drive.neutral(character)
         half = [expression.displacements(as_float32(expression.rest + 0.5 * move)) for move in moves]
@@ -315,12 +314,17 @@ def lids_meet_at(character: Character) -> float | None:
     return float(lids[-1]) if _are_lids(lids) and 0.0 <= lids[-1] <= 1.0 else None
 
 
-def control_moves(frame: FaceFrame) -> F64:
-    """(4, 70, 2) px by which each control at full strength moves the landmarks: lips, chin, mouth corners, brows."""
+def control_moves(frame: FaceFrame, points: Float32) -> F64:
+    """(4, 70, 2) px by which each control at full strength moves the resting landmarks (70, 2): lips, chin, mouth
+    corners, brows."""
     moves = np.zeros((len(_CONTROLS), 70, 2))
     for move, control in zip(moves, _CONTROLS, strict=True):
-        for points, (across, down) in control.items():
-            move[list(points)] = frame.width * (across * frame.axis_x + down * frame.axis_y)
+        for who, (across, down) in control.items():
+            move[list(who)] = frame.width * (across * frame.axis_x + down * frame.axis_y)
+    for corner, along in _TAKEN_ALONG.items():
+        for point in along:
+            apart = float(np.linalg.norm(points[point] - points[corner])) / frame.width
+            moves[_CORNERS, point] = np.interp(apart, *_FAR_ALONG) * moves[_CORNERS, corner]
     return moves
 
 

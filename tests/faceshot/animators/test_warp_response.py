@@ -248,7 +248,7 @@ def test_a_hostile_table_moves_nothing_far() -> None:
 
 
 def test_controls_move_their_own_part() -> None:
-    lips, chin, corners, brows = control_moves(FRAME)
+    lips, chin, corners, brows = control_moves(FRAME, WHO.points_xy)
     assert np.flatnonzero(np.abs(brows).sum(1)).tolist() == [17, 18, 19, 20, 21, 22, 23, 24, 25, 26]
     assert np.flatnonzero(np.abs(lips[:48]).sum(1)).tolist() == [6, 7, 8, 9, 10]  # a mouth opens with its jaw
     assert not np.abs(corners[:48]).any()
