@@ -163,7 +163,7 @@ def _eye(view: _View, local: Float, ring: tuple[int, ...], pupil: int, clicked: 
     strong = float(np.percentile(np.linalg.norm(patch, axis=-1), 88))
     if strong < 0.004:
         return None
-    limits = np.array([0.02 if clicked else 0.05, 0.02 if clicked else 0.05, 0.3, 0.3, 0.12])
+    limits = np.array([0.02 if clicked else 0.05, 0.02 if clicked else 0.05, 0.36, 0.36, 0.12])
     limits[:2] *= UNIT
     curve = _closed_curve(rest) - middle
     turned = np.roll(curve, -1, axis=0) - np.roll(curve, 1, axis=0)
@@ -190,7 +190,8 @@ def _eye(view: _View, local: Float, ring: tuple[int, ...], pupil: int, clicked: 
     def cost(p: Float) -> float:
         return -4.0 * contrast(p) + 0.5 * float(((p / limits) ** 2).sum())
 
-    starts = [np.zeros(5)] + [np.array([0, 0, a, b, 0]) for a in (-0.4, 0, 0.35) for b in (-0.4, 0, 0.35)]
+    sizes = (-0.8, -0.4, 0.0, 0.35)  # drawn eyes are twice as large as those of animals
+    starts = [np.zeros(5)] + [np.array([0, 0, a, b, 0]) for a in sizes for b in sizes]
     best = min(starts, key=cost)
     simplex = np.vstack([best, best + np.diag(limits * 0.6)])
     done = minimize(cost, best, method="Nelder-Mead", options={"initial_simplex": simplex, "maxfev": 260})

@@ -25,6 +25,7 @@ export function makeGuide(model, desk, failure) {
   let fitting = false;
   let again = false;
   let settled = Promise.resolve(); // nothing is being fitted any more
+  let round = 0; // marks that belong together; a fit of an earlier round comes too late
   let fresh = true; // the next fit is the first of this round
   let fitted = false;
 
@@ -66,9 +67,11 @@ export function makeGuide(model, desk, failure) {
     fitting = true;
     do {
       again = false;
+      const mine = round;
       try {
         const found = await post(`/api/edit/${asked.id}/fit`, { clicks: Object.fromEntries(marksNow()), kind: model.kind });
         if (!guide.active || document !== asked) break;
+        if (mine !== round) continue;
         model.replace(found, { keepVisible: model.placed, step: fresh }); // one round is one step of history
         fresh = false;
         fitted = true;
@@ -92,6 +95,7 @@ export function makeGuide(model, desk, failure) {
     // Into the tool: a face that is placed already gives its own marks.
     enter() {
       guide.active = true;
+      round += 1;
       fresh = true;
       fitted = model.placed;
       desk.marks = [];
@@ -180,6 +184,7 @@ export function makeGuide(model, desk, failure) {
     },
   };
 
+  model.onChange((what) => what === "history" && guide.active && guide.enter()); // the marks go back with the points
   $("#ask-skip").addEventListener("click", () => {
     asking.shift();
     ask();

@@ -122,6 +122,7 @@ export class Model {
     to.push(this.snapshot());
     Object.assign(this, state);
     this.tell("points");
+    this.tell("history");
   }
 
   choose(index, part = index >= 0 ? partOf(index).id : "") {

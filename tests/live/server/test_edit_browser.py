@@ -236,6 +236,23 @@ def test_a_kind_that_is_chosen_while_points_are_fitted_stays(desk: Desk, cat: Pa
     assert read_character(cat).kind == "toy"
 
 
+def test_the_marks_of_the_guide_go_back_with_the_points(desk: Desk, cat: Path) -> None:
+    before, page = read_character(cat).points_xy, desk.page
+    chin = before[8]
+    page.keyboard.press("3")
+    for _ in range(2):  # the second time is a step of history as the first was
+        with page.expect_response("**/fit"):
+            desk.drag(chin, chin + np.array([0, 25]))
+        page.wait_for_selector("#undo:not([disabled])")
+        page.keyboard.press("Control+z")
+        assert page.is_disabled("#undo") and page.is_disabled("#save")
+    page.click("#redo")
+    with page.expect_response("**/fit"):
+        desk.drag(chin + np.array([0, 25]), chin + np.array([0, 40]))  # the mark is where the redone chin is
+    desk.save()
+    assert read_character(cat).points_xy[8, 1] == pytest.approx(chin[1] + 40, abs=2)
+
+
 def test_a_file_that_somebody_else_changed_is_kept_and_told_about(desk: Desk, cat: Path) -> None:
     before = read_character(cat)
     desk.drag(before.points_xy[30], before.points_xy[30] + [20, 12])
