@@ -39,7 +39,9 @@ __all__ = [
     "built_in",
     "crop_part",
     "describe",
+    "find_gallery",
     "galleries_folder",
+    "kept_galleries",
     "open_gallery",
     "read_samples",
 ]
@@ -191,13 +193,29 @@ def open_gallery(
     fit."""
     if spec in ("", "built-in"):
         return built_in(backbone, settings, progress)
-    path = Path(spec).expanduser()
-    if not path.is_file():
-        named = galleries_folder() / f"{spec}.safetensors"
-        path = named if named.is_file() else path
-    gallery = load_gallery(path)
+    gallery = load_gallery(find_gallery(spec))
     gallery.check(backbone, settings)
     return gallery
+
+
+def find_gallery(spec: str) -> Path:
+    """The file of a gallery, given as such or by its name. Raises `GalleryError`, which names those that there are."""
+    path, named = Path(spec).expanduser(), galleries_folder() / f"{spec}.safetensors"
+    for place in (path, named):
+        if place.is_file():
+            return place
+    names = ", ".join(place.stem for place in kept_galleries()) or "none"
+    if spec in ("", "built-in"):
+        raise GalleryError(
+            "The built-in gallery has no file of that name: it is computed for each backbone when it is first used.",
+            f"Computed and imported so far: {names}.",
+        )
+    raise GalleryError(f"There is no gallery {spec}.", f"Give a file, built-in, or the name of one kept here: {names}.")
+
+
+def kept_galleries() -> list[Path]:
+    """Files of the galleries that were imported, and of the built-in one for each backbone that has used it."""
+    return sorted(galleries_folder().glob("*.safetensors"))
 
 
 def crop_part(square: UInt8, points_xy: Float32, part: str) -> UInt8:

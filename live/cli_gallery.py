@@ -67,3 +67,11 @@ def gallery_show(
     from live import matching_commands
 
     raise typer.Exit(matching_commands.gallery_show(file, picture))
+
+
+@gallery_app.command("list")
+def gallery_list() -> None:
+    """Which galleries were imported, and for which backbones the built-in one was computed."""
+    from live import matching_commands
+
+    raise typer.Exit(matching_commands.gallery_list())

@@ -135,7 +135,7 @@ def _plain(array: np.ndarray[Any, Any]) -> Any:
 
 def _save_npz(path: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> None:
     with path.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+        np.savez_compressed(file, **arrays)
 
 
 def _write_for_animators(

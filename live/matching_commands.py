@@ -11,7 +11,7 @@ from live.errors import ConfigError, LiveError
 from live.progress import stage_bars
 from live.terminal import print_rows
 
-__all__ = ["gallery_build", "gallery_import", "gallery_show", "landmarks"]
+__all__ = ["gallery_build", "gallery_import", "gallery_list", "gallery_show", "landmarks"]
 
 OK: Final = 0
 
@@ -43,10 +43,10 @@ def gallery_build(config: Config, folder: Path, out: Path, mirror: bool, overwri
     if out.exists() and not overwrite:
         raise LiveError(f"{out} exists already.", "Replace it with --overwrite, or choose another name.")
     check_writable(out)
-    samples = read_samples(folder, config.models.folder)
     chosen = config.matching
-    backbone = load_backbone(chosen.backbone, config.models.folder, chosen.device, chosen.dtype, keep=True)
     try:
+        samples = read_samples(folder, config.models.folder)
+        backbone = load_backbone(chosen.backbone, config.models.folder, chosen.device, chosen.dtype, keep=True)
         with stage_bars() as progress:
             gallery = build_gallery(samples, backbone, out, mirror=mirror, progress=progress)
     except KeyboardInterrupt:
@@ -78,14 +78,35 @@ def gallery_import(config: Config, folder: Path | None, out: Path | None, name: 
     return OK
 
 
+def gallery_list() -> int:
+    """Say which galleries have a name here."""
+    from faceshot.errors import GalleryError
+    from faceshot.gallery import load_gallery
+    from faceshot.gallery_build import galleries_folder, kept_galleries
+
+    rows: list[tuple[str, ...]] = [("NAME", "BACKBONE", "DOMAINS")]
+    for path in kept_galleries():
+        try:
+            gallery = load_gallery(path)
+            rows.append((path.stem, gallery.backbone, ", ".join(gallery.domains)))
+        except GalleryError as error:
+            rows.append((path.stem, "", error.message))
+    if len(rows) > 1:
+        print_rows(rows)
+    else:
+        print(
+            "None yet: the built-in gallery is computed when it is first used; faceshot gallery import brings another."
+        )
+    print(f"In {galleries_folder()}")
+    return OK
+
+
 def gallery_show(spec: str, picture: Path | None) -> int:
     """Say what a gallery holds."""
     from faceshot.gallery import load_gallery
-    from faceshot.gallery_build import describe, galleries_folder
+    from faceshot.gallery_build import describe, find_gallery
 
-    path = Path(spec).expanduser()
-    named = galleries_folder() / f"{spec}.safetensors"
-    gallery = load_gallery(named if not path.is_file() and named.is_file() else path)
+    gallery = load_gallery(find_gallery(spec))
     print_rows(list(describe(gallery)))
     if picture is not None:
         _draw(gallery, picture)

@@ -40,6 +40,7 @@ def test_npz_and_json_say_the_same(ada: Character, tmp_path: Path) -> None:
     told = json.loads((tmp_path / "a.json").read_text())
     about = json.loads(str(numbers["about"]))
     assert numbers["points_xy"].shape == (frames, 70, 2) and frames > 50
+    assert {*numbers.files} - {"about"} == {*told} - {*about}  # nothing else has slipped in
     assert about["size_wh"] == [1024, 1024] and about["schema"] == told["schema"] == "faceshot-landmarks/1"
     assert np.allclose(told["points_xy"], numbers["points_xy"], atol=1e-3)
     assert np.array_equal(numbers["rest_xy"], ada.points_xy)

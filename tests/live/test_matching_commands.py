@@ -63,7 +63,10 @@ def test_build_show_and_refuse(pictures: Path, tmp_path: Path, capsys: pytest.Ca
     assert main(["gallery", "build", str(pictures), "-o", str(tmp_path / "g.pt")]) == 2
     assert "does not end in .safetensors" in capsys.readouterr().err
     assert main(["gallery", "show", str(tmp_path / "none.safetensors")]) == 1
-    assert "There is no gallery" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "There is no gallery" in told and "kept here: none" in told
+    assert main(["gallery", "show", "built-in"]) == 1
+    assert "computed for each backbone when it is first used" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("small")
@@ -84,11 +87,19 @@ def test_a_stopped_build_says_how_to_go_on(
 def test_import_puts_a_named_gallery_into_the_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tests.faceshot.test_gallery import published
 
+    assert main(["gallery", "list"]) == 0
+    assert "None yet" in capsys.readouterr().out
     published(tmp_path)
     assert main(["gallery", "import", str(tmp_path)]) == 0
     assert "--gallery published" in capsys.readouterr().out
     assert main(["gallery", "show", "published"]) == 0
     assert "none, only features" in capsys.readouterr().out
+    (gallery_build.galleries_folder() / "spoilt.safetensors").write_bytes(b"?")
+    assert main(["gallery", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert "published  sd21-plain" in listed and "damaged or no gallery" in listed
+    assert main(["gallery", "show", "publisht"]) == 1
+    assert "kept here: published" in capsys.readouterr().err
     assert main(["gallery", "import"]) == 1
     assert "is not the published gallery" in capsys.readouterr().err
 
