@@ -45,7 +45,10 @@ def gallery_import(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="OUT", help="Default: a named gallery, --gallery published.")
     ] = None,
-    name: Annotated[str, typer.Option("--name", metavar="NAME")] = "published",
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="What --gallery will call it without -o.")
+    ] = "published",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")] = False,
     config: Annotated[Path | None, CONFIG] = None,
     settings: Annotated[list[str] | None, SETTINGS] = None,
 ) -> None:
@@ -53,7 +56,7 @@ def gallery_import(
     from live import commands, matching_commands
 
     chosen = commands.read_config(config, settings, {})
-    raise typer.Exit(matching_commands.gallery_import(chosen, folder, out, name))
+    raise typer.Exit(matching_commands.gallery_import(chosen, folder, out, name, overwrite))
 
 
 @gallery_app.command("show")

@@ -399,7 +399,10 @@ def character_show(spec: str, picture: Path | None, as_json: bool) -> int:
     import numpy as np
 
     from faceshot.character import open_character
+    from live.files import check_new
 
+    if picture is not None:
+        check_new(picture)
     character = open_character(spec, calibrate=False)
     points = character.points_xy
     opaque = character.rgba[..., 3]

@@ -13,7 +13,7 @@ from typing import Any
 
 from live.errors import LiveError
 
-__all__ = ["check_writable", "config_folder", "write_json", "write_private"]
+__all__ = ["check_new", "check_writable", "config_folder", "write_json", "write_private"]
 
 
 def config_folder() -> Path:
@@ -36,6 +36,13 @@ def check_writable(path: Path) -> None:
         raise LiveError(f"Cannot write {path}: it is a folder.", "Give the name of a file in it.")
     if not os.access(folder, os.W_OK):
         raise LiveError(f"Cannot write {path}: its folder is not writable.", "Name a file in another folder.")
+
+
+def check_new(path: Path) -> None:
+    """Refuse a place that is taken, too: nothing says that what is there may go. Raises `LiveError`."""
+    if path.exists():
+        raise LiveError(f"{path} exists already.", "Name another file, or take it away.")
+    check_writable(path)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

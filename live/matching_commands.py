@@ -58,7 +58,7 @@ def gallery_build(config: Config, folder: Path, out: Path, mirror: bool, overwri
     return OK
 
 
-def gallery_import(config: Config, folder: Path | None, out: Path | None, name: str) -> int:
+def gallery_import(config: Config, folder: Path | None, out: Path | None, name: str, overwrite: bool) -> int:
     """Import the published features."""
     from faceshot import weights
     from faceshot.gallery import import_published, save_gallery
@@ -70,8 +70,12 @@ def gallery_import(config: Config, folder: Path | None, out: Path | None, name: 
         folder = next((place for place in places if place.is_dir()), places[0])
     if out is not None and out.suffix != ".safetensors":
         raise ConfigError(f"{out} does not end in .safetensors.", "Galleries are safetensors files.")
-    gallery = import_published(folder, name)
+    if not name or Path(name).name != name:
+        raise ConfigError(f"--name {name!r} is no plain name.", "Say where the file goes with -o instead.")
     path = out or galleries_folder() / f"{name}.safetensors"
+    if path.exists() and not overwrite:
+        raise LiveError(f"{path} exists already.", "Replace it with --overwrite, or choose another name.")
+    gallery = import_published(folder, name)
     save_gallery(gallery, path)
     print(f"{path}: domains {', '.join(gallery.domains)}")
     print(f"Use it with --tracker matching --backbone {gallery.backbone} --gallery {out or name}")
@@ -105,7 +109,10 @@ def gallery_show(spec: str, picture: Path | None) -> int:
     """Say what a gallery holds."""
     from faceshot.gallery import load_gallery
     from faceshot.gallery_build import describe, find_gallery
+    from live.files import check_new
 
+    if picture is not None:
+        check_new(picture)
     gallery = load_gallery(find_gallery(spec))
     print_rows(list(describe(gallery)))
     if picture is not None:

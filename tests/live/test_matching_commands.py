@@ -60,6 +60,10 @@ def test_build_show_and_refuse(pictures: Path, tmp_path: Path, capsys: pytest.Ca
     assert "sd21-plain" in shown and "t = 301" in shown and "animal (14 points), anime (14 points)" in shown
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (384, 192)
+    before = (pictures / "anime" / "mika.png").read_bytes()
+    assert main(["gallery", "show", str(out), "--picture", str(pictures / "anime" / "mika.png")]) == 1
+    assert "Name another file" in capsys.readouterr().err
+    assert (pictures / "anime" / "mika.png").read_bytes() == before
     assert main(["gallery", "build", str(pictures), "-o", str(tmp_path / "g.pt")]) == 2
     assert "does not end in .safetensors" in capsys.readouterr().err
     assert main(["gallery", "show", str(tmp_path / "none.safetensors")]) == 1
@@ -100,7 +104,12 @@ def test_import_puts_a_named_gallery_into_the_cache(tmp_path: Path, capsys: pyte
     assert "published  sd21-plain" in listed and "damaged or no gallery" in listed
     assert main(["gallery", "show", "publisht"]) == 1
     assert "kept here: published" in capsys.readouterr().err
-    assert main(["gallery", "import"]) == 1
+    assert main(["gallery", "import", str(tmp_path)]) == 1
+    assert "Replace it with --overwrite" in capsys.readouterr().err
+    assert main(["gallery", "import", str(tmp_path), "--overwrite"]) == 0
+    assert main(["gallery", "import", str(tmp_path), "--name", "../x"]) == 2
+    assert "no plain name" in capsys.readouterr().err
+    assert main(["gallery", "import", "--name", "other"]) == 1
     assert "is not the published gallery" in capsys.readouterr().err
 
 
