@@ -449,6 +449,13 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
     rim = 0.10 * eye.height
     soft = 1 / (0.2 * eye.strip + 1)
     clean = 0.03 * eye.width + 1  # next to a lid's edge an iris has the shade of it
+    # Most of the box is skin that rests.
+    first, last = 1e9, -1e9
+    for k in range(count):
+        first = min(first, min(now.table[k, 0], now.table[k, 2]))
+        last = max(last, max(now.table[k, 1], now.table[k, 3]))
+    if lidded:
+        first, last = first - eye.above, last + eye.below
     for row in range(box[1], box[3]):
         for column in range(box[0], box[2]):
             ax, ay = where[row, column, 0], where[row, column, 1]
@@ -458,6 +465,12 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
             if side < -0.25 * eye.width:
                 continue
             t = eye.to_down[0] * ax + eye.to_down[1] * ay + eye.to_down[2]
+            px, py = ax - eye.origin[0], ay - eye.origin[1]
+            if t < first - 1 or t > last + 1:
+                i = min(max(int(py + 0.5), 0), eye.touched.shape[0] - 1)
+                j = min(max(int(px + 0.5), 0), eye.touched.shape[1] - 1)
+                if bare_share == 0 or not eye.touched[i, j]:
+                    continue
             k, f = _cell(at, count)
             un = now.table[k, 0] + f * (now.table[k + 1, 0] - now.table[k, 0])
             ln = now.table[k, 1] + f * (now.table[k + 1, 1] - now.table[k, 1])
@@ -466,7 +479,8 @@ def draw_eye(out: UInt8, where: Float32, box: tuple[int, int, int, int], eye: Ey
             rim_up, rim_down = eye.rim_up * eye.steep[k, 0], eye.rim_down * eye.steep[k, 1]
             below_upper, above_lower = t - un, ln - t
             inside = _unit(min(min(below_upper, above_lower) + 0.5, side))
-            px, py = ax - eye.origin[0], ay - eye.origin[1]
+            if inside == 0 and not lidded:
+                continue
             r, g, b = float(out[row, column, 0]), float(out[row, column, 1]), float(out[row, column, 2])
             if lidded and inside < 1:
                 of_upper, of_lower = slide_lids(t, un, ln, u, low, eye.strip, eye.above, eye.below)
