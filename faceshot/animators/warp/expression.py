@@ -214,6 +214,11 @@ def tame_lips(delta: Float32, rest: Float32, axes: tuple[Float32, Float32], alik
             thick = (rest[border, 0] - rest[edge, 0]) * dx + (rest[border, 1] - rest[edge, 1]) * dy
             pressed = -_SQUEEZED * max(away * thick, 0.0) - away * (t[border] - t[edge])
             t[border] += away * max(pressed, 0.0)
+    if mouth.is_line:  # its two borders move as one but for what its middle parts, or a smile would have slits
+        parted = max(max(t[67] - t[61], t[66] - t[62]), max(t[65] - t[63], 0.0))
+        for k in range(5):
+            above, below = _LIPS[0][0][k], 108 - _LIPS[0][0][k]
+            t[below] = t[above] + min(max(t[below] - t[above], 0.0), parted)
     for k in range(48, 68):
         delta[k, 0] = s[k] * ax + t[k] * dx
         delta[k, 1] = s[k] * ay + t[k] * dy

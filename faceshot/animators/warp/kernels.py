@@ -663,6 +663,8 @@ def part_lips(
             below, above = tu - upper, lower - tl
             if above < below:
                 share = mouth.table[k, 4] + f * (mouth.table[k + 1, 4] - mouth.table[k, 4])
+                # Only at the corners themselves are the sheets one; beneath, the upper one has no say.
+                share = max(share, _unit(-above / (0.12 * mouth.width)))
                 where[box[1] + i, box[0] + j, 0] = ux + share * (lx - ux)
                 where[box[1] + i, box[0] + j, 1] = uy + share * (ly - uy)
             cover = _unit(0.5 - (tu - upper_edge)) + _unit(0.5 + (tl - lower_edge))

@@ -11,7 +11,9 @@ from faceshot.animators.warp import WarpAnimator
 from faceshot.animators.warp.frame import face_frame
 from faceshot.animators.warp.sheets import LOWER_LIP
 from faceshot.character import open_character, resize
+from faceshot.puppeteer import MotionSettings, Puppeteer
 from faceshot.types import Character, Drive, UInt8
+from tests.bench.contact_sheet import POSES
 
 
 def loaded(name: str, side: int = 512) -> tuple[Character, WarpAnimator]:
@@ -94,3 +96,30 @@ def test_an_iris_that_looks_down_is_round_above_too() -> None:
         shown = t + 0.75 * radius * np.sin(angles) > upper + eye._shape.rim_up + 3
         assert shown.sum() >= 5
         assert (colours[shown, 1] > colours[shown, 0] - 12).mean() > 0.8  # her eyes are green, her lashes brown
+
+
+def smiling(who: Character) -> Drive:
+    puppeteer = Puppeteer(who, MotionSettings(mirror=False, smoothing=0.0, idle=False))
+    puppeteer.use_neutral(POSES["neutral"])
+    puppeteer.step(POSES["neutral"], 1.0)
+    return [puppeteer.step(POSES["smile"], 1.0) for _ in range(4)][-1]
+
+
+@pytest.mark.parametrize("name", ["bolt", "luna", "sunny"])
+def test_a_drawn_smile_has_no_slit_and_no_step_below_its_corners(name: str) -> None:
+    who, animator = loaded(name)
+    puppet, drive = animator._puppet, smiling(who)
+    assert puppet is not None and puppet.lips is not None
+    lips, operator = puppet.lips, puppet.operator
+    upper, lower, _ = operator.fields(puppet.expression.displacements(drive.expression_xy))
+    along = lips.point(lips.knots, 0.0)[None].astype(np.float32)
+    parted = (operator.grid.sample(lower, along) - operator.grid.sample(upper, along))[0] @ lips.axis_y
+    assert parted.max() < 0.5
+
+    animator.render([drive])
+    ys, xs = np.mgrid[0 : who.rgba.shape[0], 0 : who.rgba.shape[1]]
+    below = lips.below(np.stack([xs, ys], -1).astype(float)) / lips.width
+    across = lips.across(np.stack([xs, ys], -1).astype(float)) / lips.width
+    chin = (below > 0.2) & (below < 0.9) & (np.abs(across) < 0.8)
+    steps = np.abs(np.diff(puppet.scratch.where[..., 1], axis=1))
+    assert steps[chin[:, 1:]].max() < 1.0
