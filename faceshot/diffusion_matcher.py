@@ -115,7 +115,7 @@ def match_landmarks(
     whole = letterbox(rgb, size)
     vectors, known = gallery.compose()
     feature = _features(backbone, gallery, whole, settings, partial(_stage, progress, "first look"))
-    _, fixed = _match(feature, vectors, known, gallery.template(), size, settings)
+    _, fixed, _ = _match(feature, vectors, known, gallery.template(), size, settings)
     points = whole.to_picture(fixed.points_xy)
     view = frame_face(rgb, _bounded(points, rgb), size) if settings.zoom else whole
     chosen, likeness = _choose_domains(backbone, gallery, view, view.to_square(points), asked)
@@ -126,7 +126,7 @@ def match_landmarks(
         vectors, known = gallery.compose(chosen)
         if view is not whole:
             feature = _features(backbone, gallery, view, settings, partial(_stage, progress, "second look"))
-    matches, final = _match(feature, vectors, known, gallery.template(chosen), size, settings)
+    matches, final, visible = _match(feature, vectors, known, gallery.template(chosen), size, settings)
     details: dict[str, Any] = {
         "backbone": backbone.spec.name,
         "weights": backbone.fingerprint,
@@ -144,7 +144,7 @@ def match_landmarks(
     }
     return MatchedLandmarks(
         points_xy=view.to_picture(final.points_xy),
-        visible=known,
+        visible=visible,
         confidence=np.clip(final.confidence, 0.0, 1.0).astype(np.float32),
         matcher="diffusion",
         details=details,
@@ -166,8 +166,13 @@ def parse_domain(text: str) -> dict[str, str]:
 
 def _match(
     feature: Float32, vectors: Float32, known: np.ndarray, template: np.ndarray, size: int, settings: MatcherSettings
-) -> tuple[Matches, Repair]:
-    """Match what the gallery knows; the prior places the rest."""
+) -> tuple[Matches, Repair, np.ndarray]:
+    """Match what the gallery knows; the prior places the rest.
+
+    Returns:
+        Matches of all 70 points (zero where the gallery knows none), what became of them, and (70,) bool: which of
+        them the character has.
+    """
     found = match_vectors(feature, vectors[known], size)
     points, confidence = np.zeros((N_POINTS, 2), np.float32), np.zeros(N_POINTS, np.float32)
     points[known], confidence[known] = found.points_xy, found.confidence
@@ -184,8 +189,7 @@ def _match(
     for name, array in spread.items():
         array[known] = getattr(found, name)
     matches = Matches(points, **spread, confidence=confidence)
-    known |= complete
-    return matches, repaired
+    return matches, repaired, complete
 
 
 def _features(
