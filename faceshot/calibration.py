@@ -53,7 +53,7 @@ _BEND: Final = 8.0
 _REST_NOISE: Final = 0.02
 _ROUNDS: Final = 15
 _DEEPEST: Final = 4.0  # logits below `SHUT_AT`, at most
-_LIDS_READ: Final = (1.0, 0.68, 0.56, 0.39, 0.15, 0.0)
+_LIDS_READ: Final = (1.0, 0.70, 0.58, 0.43, 0.18, 0.0)
 """What a tracker reads of a blink at `LID_STEPS`, as a share of what it reads of shut eyes: the mean of real people."""
 _LIDS_BY: Final = (0.5, 1.7)
 """Limits of what is drawn for it, as powers of the opening."""
