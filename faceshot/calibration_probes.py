@@ -26,12 +26,10 @@ __all__ = ["first_round", "rig_state", "second_round"]
 
 F64 = NDArray[np.float64]
 
-_MIXED: Final = 45
+_MIXED: Final = 60
 """Probes of the rig."""
-_RECORDED: Final = (40, 20)
+_RECORDED: Final = (50, 25)
 """Probes of each bundled recording of people, which show how faces really move, in both rounds."""
-_GRINS: Final = 16
-"""Probes that show teeth, in the second round: mouths that are open although their jaws hardly are."""
 _CALM_AMONG: Final = 4  # every so many frames of a recording are candidates for its calm face
 _PLACED_BY: Final = [0, 8, 16, 27, 30, 36, 39, 42, 45, 48, 54]  # landmarks that say where a face is and how it stands
 _CALM: Final = MotionSettings(smoothing=0.0, idle=False)
@@ -98,11 +96,9 @@ def first_round(character: Character) -> list[Drive]:
 
 
 def second_round(character: Character) -> list[Drive]:
-    """The character as recorded people, in other moments, and grinning."""
+    """The character as recorded people, in other moments."""
     chance = np.random.default_rng(1)
     probes = [drive for calm, _, late in _recordings() for drive in _performed(character, calm, late, chance)]
-    grins = [rig_state(_grin(chance)) for _ in range(_GRINS)]
-    probes += _performed(character, rig_state({}), grins, chance)
     return _path(character, probes)
 
 
@@ -137,18 +133,6 @@ def _mixed(chance: np.random.Generator) -> dict[str, float]:
         if chance.random() < 0.12:
             shapes[name + str(chance.choice(["Left", "Right"]))] = chance.uniform()
     return shapes
-
-
-def _grin(chance: np.random.Generator) -> dict[str, float]:
-    smile, teeth = chance.uniform(0.4, 1.0), chance.uniform(0.0, 0.8)
-    return {
-        "mouthSmile": smile,
-        "mouthUpperUp": teeth * chance.uniform(0.4, 1.0),
-        "mouthLowerDown": teeth * chance.uniform(0.4, 1.0),
-        "jawOpen": chance.uniform(0.0, 0.5) * chance.uniform(),
-        "browInnerUp": chance.uniform(0.0, 0.6) * chance.uniform(),
-        "eyeBlink": chance.uniform(0.0, 0.5) * smile,
-    }
 
 
 def _turned(state: FaceState, rotation: F64) -> FaceState:
