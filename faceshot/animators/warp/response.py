@@ -87,6 +87,8 @@ _TAKEN_ALONG: Final = {48: (49, 59, 61, 67), 54: (53, 55, 63, 65)}
 """What mouth corners take along."""
 _FAR_ALONG: Final = ((0.0, 0.11), (1.0, 0.43))
 """Face widths from the corner, and the share of its way: on the far side of a turned head lips are close together."""
+_BROW_ALIKE: Final = 0.05
+"""Face widths within which points of a brow move alike: a far brow's are close together too."""
 _LIPS, _CHIN, _CORNERS, _BROWS, _EYES = range(5)
 _FOR: Final = np.array([0, 0, 1, 2, 2])
 """The reading that each is there for; what it does to others is only reckoned with."""
@@ -103,7 +105,7 @@ _TURNS_BY, _TURNS_OWN = 0.05, 0.5  # radians, and share of the performer's turn
 _NODS_BACK: Final = 0.12  # radians, of what expressions do to the head's readings
 _STRONGEST: Final = 1e4
 """Weight of a look, of what is believed: looks that contradict each other cancel out with large ones."""
-_USUAL: Final = np.array([0.6, 1.7, 1.7, 1.7])
+_USUAL: Final = np.array([0.6, 1.5, 1.5, 1.5])
 """How far the readings of jaw (logits), pitch, yaw and roll (degrees) usually vary: standard deviations."""
 _TAKEN_BACK: Final = 0.65
 """How much of what the expression does to the head's readings is taken back when nothing says how sure the model is."""
@@ -325,6 +327,10 @@ def control_moves(frame: FaceFrame, points: Float32) -> F64:
         for point in along:
             apart = float(np.linalg.norm(points[point] - points[corner])) / frame.width
             moves[_CORNERS, point] = np.interp(apart, *_FAR_ALONG) * moves[_CORNERS, corner]
+    brows = points[17:27]
+    apart = np.linalg.norm(brows[:, None] - brows, axis=-1) / (_BROW_ALIKE * frame.width)
+    alike = np.exp(-(apart**2))
+    moves[_BROWS, 17:27] = (alike / alike.sum(1, keepdims=True)) @ moves[_BROWS, 17:27]
     return moves
 
 

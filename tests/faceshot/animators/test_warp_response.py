@@ -93,7 +93,7 @@ def test_what_arrives_too_weak_is_made_stronger() -> None:
 
 def test_what_is_read_at_random_comes_on_top_so_less_is_drawn() -> None:
     a_turn = drive(head=turned(pitch=0.1, yaw=0.2))
-    sure, unsure = (response(table(u)).corrected(a_turn).head.rotation for u in (0.2, 1.7))
+    sure, unsure = (response(table(u)).corrected(a_turn).head.rotation for u in (0.2, 1.5))
     assert 0.19 < sure[1] <= 0.2
     np.testing.assert_allclose(unsure, np.array([0.1, 0.2, 0.0]) / np.sqrt(2), atol=0.004)
 
