@@ -48,7 +48,7 @@ _YAW: Final = 4
 _STEP_MS: Final = 1000  # between looks: long enough for the tracker not to smooth from one to the next
 _FOUND_MIN: Final = 0.9
 _RIDGE: Final = 1.0
-_BEND: Final = 8.0
+_BEND: Final = 16.0
 """How much further than their noise readings bend away from the linear model (variances)."""
 _REST_NOISE: Final = 0.02
 _ROUNDS: Final = 15

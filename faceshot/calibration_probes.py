@@ -26,7 +26,7 @@ __all__ = ["first_round", "rig_state", "second_round"]
 
 F64 = NDArray[np.float64]
 
-_MIXED: Final = 60
+_MIXED: Final = 110
 """Probes of the rig."""
 _RECORDED: Final = (50, 25)
 """Probes of each bundled recording of people, which show how faces really move, in both rounds."""

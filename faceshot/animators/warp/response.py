@@ -57,7 +57,7 @@ _SPANS: Final = np.array(
 )
 _LID: Final = 12
 _POSE: Final = slice(14, 17)
-_REACH: Final = 3.0
+_REACH: Final = 2.5
 """How far apart motions are that have little to do with each other, in features."""
 _SIDED: Final = np.array(
     [1.3, 1.3, 1, 1, 0.5, 1, 0.5, 1, 1, 0.5, 0.5, 0.5, 1, 0.5, 1, 1, 1]
@@ -105,8 +105,9 @@ _TURNS_BY, _TURNS_OWN = 0.05, 0.5  # radians, and share of the performer's turn
 _NODS_BACK: Final = 0.12  # radians, of what expressions do to the head's readings
 _STRONGEST: Final = 1e4
 """Weight of a look, of what is believed: looks that contradict each other cancel out with large ones."""
-_USUAL: Final = np.array([0.6, 1.5, 1.5, 1.5])
-"""How far the readings of jaw (logits), pitch, yaw and roll (degrees) usually vary: standard deviations."""
+_USUAL: Final = np.array([0.45, 1.25, 1.5, 1.5])
+"""How far the readings of jaw (logits), pitch, yaw and roll (degrees) vary on somebody calm, whose motion what is read
+at random exaggerates the most: standard deviations."""
 _TAKEN_BACK: Final = 0.65
 """How much of what the expression does to the head's readings is taken back when nothing says how sure the model is."""
 

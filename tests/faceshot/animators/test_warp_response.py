@@ -95,7 +95,8 @@ def test_what_is_read_at_random_comes_on_top_so_less_is_drawn() -> None:
     a_turn = drive(head=turned(pitch=0.1, yaw=0.2))
     sure, unsure = (response(table(u)).corrected(a_turn).head.rotation for u in (0.2, 1.5))
     assert 0.19 < sure[1] <= 0.2
-    np.testing.assert_allclose(unsure, np.array([0.1, 0.2, 0.0]) / np.sqrt(2), atol=0.004)
+    spread = np.array([1.25, 1.5, 1.5])  # degrees by which somebody calm nods, turns and tilts
+    np.testing.assert_allclose(unsure, np.array([0.1, 0.2, 0.0]) / np.sqrt(1 + (1.5 / spread) ** 2), atol=0.004)
 
 
 def test_looks_that_contradict_each_other_leave_the_resting_picture_alone() -> None:
