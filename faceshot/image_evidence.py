@@ -32,7 +32,7 @@ _MOUTHS_DIFFER: Final = 0.2
 _BROWS_DIFFER: Final = 0.095
 _ASIDE, _DOWN = np.arange(-0.24, 0.241, 0.03), np.arange(-0.24, 0.241, 0.02)
 """Steps in which brows are moved, in eye distances."""
-_ASKEW: Final = 0.15
+_ASKEW: Final = 0.25
 """How far the two may be moved differently aside."""
 _PRICE: Final = 0.125
 _FADED: Final = 0.72
