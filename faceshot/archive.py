@@ -71,7 +71,7 @@ def read_archive(
                 raise refuse(f"is damaged: {entries} entries were promised, {len(infos)} are there")
             _judge(infos, required, allowed, refuse)
             return {info.filename: _read_entry(archive, info) for info in infos}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, struct.error, NotImplementedError) as bad:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, struct.error, RuntimeError) as bad:
         raise refuse(f"is damaged ({bad})") from bad
 
 

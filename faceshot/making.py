@@ -95,7 +95,7 @@ def make_character(path: Path, wish: Wish, progress: MatchProgress = lambda *_: 
     try:
         landmarks, attempts = place_landmarks(seen_by_matchers(rgba), request, wish.matcher, progress)
     except LandmarkError as error:
-        raise LandmarkError(error.message, error.hint.replace("PICTURE", str(path))) from None
+        raise LandmarkError(error.message, error.hint.replace("PICTURE", str(path))) from error
     character = character_of(rgba, path.stem, landmarks, kind)
     character, background = _cut(character, wish, progress)
     progress("looking at it as a tracker does", 0, 1)

@@ -31,7 +31,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,10 @@ def show(folder: Path, *options: str) -> Iterator[tuple[str, list[dict[str, Any]
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/api/state").read()
                 break
             except OSError:
-                time.sleep(0.1)
+                with suppress(subprocess.TimeoutExpired):
+                    raise RuntimeError(f"The show ended at its start, with code {process.wait(0.1)}.") from None
+        else:
+            raise RuntimeError(f"The show does not answer at port {port}.")
         yield f"http://127.0.0.1:{port}", measured, process.pid
     finally:
         process.send_signal(signal.SIGINT)

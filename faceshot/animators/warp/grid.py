@@ -14,12 +14,14 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from faceshot.animators.warp.kernels import newton
+from faceshot.animators.warp.kernels import newton, share_without_fold
 from faceshot.types import Float32, UInt8
 
-__all__ = ["Grid", "invert", "sample"]
+__all__ = ["Grid", "free_share", "invert", "sample"]
 
 Image = TypeVar("Image", Float32, UInt8)
+
+_LEAST_AREA = 0.06  # share of its area that a cell keeps at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +101,14 @@ def invert(grid: Grid, forward: Float32, over: Grid | None = None, steps: int = 
     """
     wanted = over or grid
     return newton(forward, grid.place, (wanted.x0, wanted.y0), (wanted.rows, wanted.columns), steps, reach)
+
+
+def free_share(grid: Grid, forward: Float32, seen: UInt8) -> float:
+    """How much of a displacement is possible without a fold, 0 to 1.
+
+    Args:
+        forward: (rows, columns, 2) on `grid`, pixels.
+        seen: (rows - 1, columns - 1), 0 where a cell may fold unseen.
+    """
+    share: float = share_without_fold(forward, seen, grid.pitch, _LEAST_AREA)
+    return share

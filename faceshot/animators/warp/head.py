@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceshot.animators.warp.frame import F64, FaceFrame, as_float32
-from faceshot.animators.warp.grid import Grid, invert
-from faceshot.animators.warp.kernels import share_without_fold, turn_head, unfold
+from faceshot.animators.warp.grid import Grid, free_share, invert
+from faceshot.animators.warp.kernels import turn_head, unfold
 from faceshot.types import Float32, HeadMotion, UInt8
 
 __all__ = ["Ball", "HeadField", "elastic_membership", "fit_ball", "membership"]
@@ -22,7 +22,7 @@ __all__ = ["Ball", "HeadField", "elastic_membership", "fit_ball", "membership"]
 _DEPTH = 0.9  # of a full ellipsoid: more lets the far cheek overlap the hair before 20 degrees
 _LIMITS = np.radians([28.0, 38.0, 35.0])  # pitch, yaw, roll
 _ASLANT = np.radians([22.0, 26.0])  # pitch and yaw, seen, beyond which the far cheek would fold
-_LEAST_AREA = 0.06  # share of its area that a cell keeps at least
+# The largest turns asked of a head when it is decided how flat its eyes lie: degrees of pitch, yaw, roll.
 _TURNS = ((0, 32, 0), (0, -32, 0), (25, 0, 0), (-25, 0, 0), (15, 25, 10), (15, -25, -10), (-15, 25, 0), (-15, -25, 0))
 _BRIDGE_FALLS = 0.55  # share of its height that a nose loses from its tip to the eyes
 _EASY, _MORE = 0.90, 0.05
@@ -112,7 +112,7 @@ class HeadField:
         """The share of the largest turns that is possible without a fold, 1 if they are whole."""
         motions = (HeadMotion(np.radians(np.array(turn, np.float32)), np.zeros(2, np.float32)) for turn in _TURNS)
         fields = (self._moved(motion, 0.0, 0.0, None) for motion in motions)
-        return min(share_without_fold(field, self._seen, self.grid.pitch, _LEAST_AREA) for field in fields)
+        return min(free_share(self.grid, field, self._seen) for field in fields)
 
     def forward(self, motion: HeadMotion, breath: float, stretch: float, swing: Float32 | None = None) -> Float32:
         """(rows, columns, 2) displacement in pixels.
@@ -124,7 +124,7 @@ class HeadField:
         """
         field = self._moved(motion, breath, stretch, swing)
         # Whatever is asked of whatever picture: it goes no further than it can without a fold.
-        share = share_without_fold(field, self._seen, self.grid.pitch, _LEAST_AREA)
+        share = free_share(self.grid, field, self._seen)
         if share < 1:
             field *= np.float32(share)
         return field

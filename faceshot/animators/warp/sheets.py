@@ -17,15 +17,13 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
 from faceshot.animators.warp.frame import F64, FaceFrame, as_float32
-from faceshot.animators.warp.grid import Grid
-from faceshot.animators.warp.kernels import share_without_fold
+from faceshot.animators.warp.grid import Grid, free_share
 from faceshot.animators.warp.lips import LipLine
 from faceshot.types import Float32, UInt8
 
 __all__ = ["LOWER_LIP", "Operator", "build_operator", "face_grid"]
 
 _FOLLOW, _REST_EYES, _REST_OUTSIDE, _SLOPE = 1000.0, 20.0, 10.0, 2e-3
-_LEAST_AREA = 0.06  # share of its area that a cell keeps at least
 _UPPER_LIP = (49, 50, 51, 52, 53, 61, 62, 63)
 _FACING = ((49, 59), (50, 58), (51, 57), (52, 56), (53, 55), (61, 67), (62, 66), (63, 65))
 LOWER_LIP = (55, 56, 57, 58, 59, 65, 66, 67)
@@ -59,7 +57,7 @@ class Operator:
         lower = self.lower_field(delta_xy, upper)
         share = 1.0
         for field, seen in zip((upper, lower), self.shown, strict=True):
-            share = min(share, share_without_fold(field, seen, self.grid.pitch, _LEAST_AREA))
+            share = min(share, free_share(self.grid, field, seen))
         if share < 1:
             upper, lower = upper * np.float32(share), lower * np.float32(share)
         return upper, lower, np.float32(share)

@@ -18,30 +18,11 @@ from faceshot.types import Character, FaceState
 from live.build import build_show
 from live.config import load_config
 from tests.faceshot.faces import clicks_on, drawn_face
-from tests.live.server.editor_page import Desk, cat_in, chromium_at, edit_server, open_page
+from tests.live.server.editor_page import Desk, open_page
 from tests.live.server.harness import served
 from tests.live.server.test_edit import png
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with chromium_at(chromium) as launched:
-        yield launched
-
-
-@pytest.fixture
-def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The editor's address; what has no file of its own is saved below `tmp_path`."""
-    monkeypatch.setenv("FACESHOT_CHARACTERS", str(tmp_path / "own"))
-    with edit_server() as address:
-        yield address
-
-
-@pytest.fixture
-def cat(tmp_path: Path) -> Path:
-    return cat_in(tmp_path)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,28 +12,9 @@ from playwright.sync_api import Browser
 from faceshot.character import read_character
 from faceshot.saved_square import saved_square
 from faceshot.topology import MIRROR_70
-from tests.live.server.editor_page import PHONE, Fingers, cat_in, chromium_at, edit_server, open_page
+from tests.live.server.editor_page import PHONE, Fingers, open_page
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with chromium_at(chromium) as launched:
-        yield launched
-
-
-@pytest.fixture
-def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The editor's address; what has no file of its own is saved below `tmp_path`."""
-    monkeypatch.setenv("FACESHOT_CHARACTERS", str(tmp_path / "own"))
-    with edit_server() as address:
-        yield address
-
-
-@pytest.fixture
-def cat(tmp_path: Path) -> Path:
-    return cat_in(tmp_path)
 
 
 def test_a_finger_drags_two_fingers_zoom(browser: Browser, url: str, cat: Path) -> None:
