@@ -1,4 +1,4 @@
-"""A Chromium, the editor's server and a cat to edit, for the tests of the editor."""
+"""A Chromium; the editor's server and a cat to edit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.live.server.editor_page import cat_in, chromium_at, edit_server
+from tests.live.server.chromium import chromium_at
+from tests.live.server.editor_page import cat_in, edit_server
 
 
 @pytest.fixture(scope="module")

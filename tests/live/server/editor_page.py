@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from faceshot.character import open_character, write_character
 from faceshot.types import Character
@@ -21,20 +21,9 @@ from live.workers import ThreadWorker
 from tests.faceshot.faces import drawn_face
 from tests.live.server.test_edit import png
 
-__all__ = ["PHONE", "Desk", "Fingers", "cat_in", "chromium_at", "edit_server", "open_page"]
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-
+__all__ = ["PHONE", "Desk", "Fingers", "cat_in", "edit_server", "open_page"]
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
-
-
-@contextmanager
-def chromium_at(path: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield launched
-        launched.close()
 
 
 @contextmanager

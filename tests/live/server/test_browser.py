@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from faceshot.types import Character, Drive, Rendered, UInt8
 from live.build import build_show
@@ -25,7 +25,6 @@ from tests.live.server.harness import Served, served
 pytestmark = pytest.mark.browser
 
 SIDE = 128
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 PIXEL = "([x, y]) => [...document.querySelector('canvas').getContext('2d').getImageData(x, y, 1, 1).data]"
 GREY = "Math.abs(document.querySelector('canvas').getContext('2d').getImageData(8, 8, 1, 1).data[1] - {}) < 8"
 
@@ -62,14 +61,6 @@ def make_show(*sets: str, **characters: Character) -> Callable[[], Show]:
         return a_show(clock, source, make_animator=StillAnimator, characters=who, sets=sets)
 
     return make
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

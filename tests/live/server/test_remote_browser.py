@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 import websockets.sync.client
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from websockets.exceptions import InvalidStatus
 
 from live.server.invite import lan_addresses
+from tests.live.server.chromium import chromium_at
 from tests.live.server.harness import Served, served
 from tests.live.server.remote_peer import make_remote_show
-from tests.live.server.test_browser import FLAGS, until
+from tests.live.server.test_browser import until
 
 pytestmark = pytest.mark.browser
 
@@ -37,10 +38,8 @@ PIXEL = """(at) => {
 
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS, *CAMERA])
+    with chromium_at(chromium, *CAMERA) as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture
@@ -134,7 +133,7 @@ def test_a_computer_that_falls_silent_is_told_and_waited_for(pages: Any) -> None
         silent = True
         sockets[-1].close()
         until(page, STATE.format("lost"))
-        assert "cannot be reached" in page.inner_text("#card")
+        until(page, "document.querySelector('#card').innerText.includes('cannot be reached')")
         silent = False
         until(page, STATE.format("live"))
 
